@@ -1,0 +1,39 @@
+"""The machine: where things lie and how many cores there are. Read once, at the door."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parent.parent
+
+QUIET = {
+    "GRADIO_ANALYTICS_ENABLED": "False",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "DO_NOT_TRACK": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+}
+"""No library calls home. Set before gradio or transformers is imported, and handed on to every child process."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """`workspace` holds what people made; `models` holds what any workspace may share (the converted base model)."""
+
+    workspace: Path
+    models: Path
+    threads: int = 2
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str] = os.environ, *, workspace: str | None = None) -> "Settings":
+        """From the environment: TOUCHSTONE_WORKSPACE, TOUCHSTONE_MODELS, TOUCHSTONE_THREADS."""
+        chosen = workspace or environ.get("TOUCHSTONE_WORKSPACE") or "workspace"
+        models = environ.get("TOUCHSTONE_MODELS") or str(PROJECT / ".models")
+        threads = int(environ.get("TOUCHSTONE_THREADS") or os.cpu_count() or 2)
+        return cls(Path(chosen).resolve(), Path(models).resolve(), threads)
+
+
+def go_quiet() -> None:
+    """Switch off every telemetry we know of, unless the user set the variable."""
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
