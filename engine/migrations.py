@@ -1,0 +1,165 @@
+"""How the SQLite file came to look as it does. Append-only: a change to the schema is a new function at the end."""
+
+from sqlite_utils import Database
+from sqlite_utils.migrations import Migrations
+
+migrations = Migrations("touchstone")
+
+DOCUMENTS_AND_DATASETS = """
+CREATE TABLE documents (
+    id         TEXT PRIMARY KEY,
+    name       TEXT NOT NULL,
+    media_type TEXT NOT NULL,
+    page_count INTEGER,
+    text       TEXT NOT NULL,
+    added_at   TEXT NOT NULL
+);
+CREATE TABLE passages (
+    document_id TEXT NOT NULL REFERENCES documents(id),
+    position    INTEGER NOT NULL,
+    id          TEXT NOT NULL,
+    heading     TEXT NOT NULL, -- JSON list, outermost first
+    page        INTEGER,
+    text        TEXT NOT NULL,
+    start       INTEGER NOT NULL,
+    "end"       INTEGER NOT NULL,
+    kind        TEXT NOT NULL,
+    lead_in     TEXT NOT NULL,
+    PRIMARY KEY (document_id, position)
+);
+CREATE INDEX passages_by_id ON passages(id);
+CREATE TABLE datasets (
+    id          INTEGER PRIMARY KEY,
+    name        TEXT NOT NULL,
+    number      INTEGER NOT NULL,
+    task        TEXT NOT NULL,
+    created_at  TEXT NOT NULL,
+    parent_id   INTEGER REFERENCES datasets(id),
+    documents   TEXT NOT NULL, -- JSON list of ids
+    recipe      TEXT NOT NULL, -- JSON
+    finished_at TEXT,          -- null while rows are still arriving; such a version is not offered for training
+    UNIQUE (name, number)
+);
+CREATE TABLE facts (
+    dataset_id INTEGER NOT NULL REFERENCES datasets(id),
+    id         TEXT NOT NULL,
+    passage_id TEXT NOT NULL,
+    clause     TEXT NOT NULL,
+    kind       TEXT NOT NULL,
+    statement  TEXT NOT NULL,
+    evidence   TEXT NOT NULL,
+    value      TEXT NOT NULL,
+    PRIMARY KEY (dataset_id, id)
+);
+CREATE TABLE examples (
+    dataset_id INTEGER NOT NULL REFERENCES datasets(id),
+    position   INTEGER NOT NULL,
+    id         TEXT NOT NULL,
+    fact_id    TEXT NOT NULL,
+    kind       TEXT NOT NULL,
+    form       TEXT NOT NULL,
+    question   TEXT NOT NULL,
+    answer     TEXT NOT NULL,
+    evidence   TEXT NOT NULL,
+    passage_id TEXT NOT NULL,
+    origin     TEXT NOT NULL,
+    state      TEXT NOT NULL CHECK (state IN ('kept', 'rejected', 'failed')),
+    reason     TEXT NOT NULL,
+    split      TEXT CHECK (split IN ('train', 'probe', 'test')),
+    PRIMARY KEY (dataset_id, position),
+    UNIQUE (dataset_id, id),
+    CHECK ((state = 'kept') = (split IS NOT NULL)),
+    CHECK ((state = 'kept') = (reason = ''))
+);
+"""
+
+BATTLES_VOTES_LABELS = """
+CREATE TABLE battles (
+    id          TEXT PRIMARY KEY, -- opaque; the only handle the browser gets
+    task        TEXT NOT NULL,
+    mode        TEXT NOT NULL,
+    question    TEXT NOT NULL,
+    model_a     TEXT NOT NULL,
+    model_b     TEXT NOT NULL,
+    digest_a    TEXT NOT NULL,
+    digest_b    TEXT NOT NULL,
+    decoding    TEXT NOT NULL, -- JSON
+    created_at  TEXT NOT NULL,
+    answer_a    TEXT NOT NULL DEFAULT '',
+    answer_b    TEXT NOT NULL DEFAULT '',
+    error       TEXT NOT NULL DEFAULT '',
+    finished_at TEXT
+);
+CREATE TABLE votes (
+    id         INTEGER PRIMARY KEY,
+    battle_id  TEXT NOT NULL REFERENCES battles(id),
+    rater      TEXT NOT NULL,
+    choice     TEXT NOT NULL CHECK (choice IN ('a', 'b', 'tie', 'both_bad')),
+    comment    TEXT NOT NULL DEFAULT '',
+    repair     TEXT NOT NULL DEFAULT '',
+    created_at TEXT NOT NULL
+);
+CREATE TABLE current_votes (
+    battle_id TEXT NOT NULL REFERENCES battles(id),
+    rater     TEXT NOT NULL,
+    vote_id   INTEGER NOT NULL UNIQUE REFERENCES votes(id),
+    PRIMARY KEY (battle_id, rater) -- one current vote per battle and rater
+);
+CREATE TRIGGER votes_are_never_changed BEFORE UPDATE ON votes
+BEGIN SELECT RAISE(ABORT, 'votes are append-only'); END;
+CREATE TRIGGER votes_are_never_deleted BEFORE DELETE ON votes
+BEGIN SELECT RAISE(ABORT, 'votes are append-only'); END;
+CREATE TABLE labels (
+    id         INTEGER PRIMARY KEY,
+    dataset_id INTEGER NOT NULL REFERENCES datasets(id),
+    example_id TEXT NOT NULL,
+    rater      TEXT NOT NULL,
+    verdict    TEXT NOT NULL CHECK (verdict IN ('right', 'wrong', 'should_refuse', 'should_not_refuse', 'unclear')),
+    gold       TEXT NOT NULL DEFAULT '',
+    created_at TEXT NOT NULL
+);
+CREATE TRIGGER labels_are_never_changed BEFORE UPDATE ON labels
+BEGIN SELECT RAISE(ABORT, 'labels are append-only'); END;
+CREATE TRIGGER labels_are_never_deleted BEFORE DELETE ON labels
+BEGIN SELECT RAISE(ABORT, 'labels are append-only'); END;
+CREATE TABLE evaluations (
+    id         INTEGER PRIMARY KEY,
+    task       TEXT NOT NULL,
+    questions  TEXT NOT NULL,
+    models     TEXT NOT NULL, -- JSON list of names
+    report     TEXT NOT NULL, -- JSON
+    created_at TEXT NOT NULL
+);
+CREATE TABLE promotions (
+    id         INTEGER PRIMARY KEY,
+    task       TEXT NOT NULL,
+    action     TEXT NOT NULL CHECK (action IN ('promote', 'rollback')),
+    model      TEXT NOT NULL,
+    digest     TEXT NOT NULL,
+    reason     TEXT NOT NULL,
+    created_at TEXT NOT NULL
+);
+"""
+
+
+@migrations()
+def m001_documents_and_datasets(db: Database) -> None:
+    """Documents, passages, dataset versions, their facts and the ledger of their rows."""
+    _run(db, DOCUMENTS_AND_DATASETS)
+
+
+@migrations()
+def m002_battles_votes_labels(db: Database) -> None:
+    """Everything people said, and what is live."""
+    _run(db, BATTLES_VOTES_LABELS)
+
+
+def _run(db: Database, script: str) -> None:
+    """Statement by statement inside the migration's transaction; `executescript` would commit it half-way."""
+    statement = ""
+    for line in script.splitlines():
+        statement += line + "\n"
+        trigger_body = "CREATE TRIGGER" in statement and "END;" not in statement
+        if line.rstrip().endswith(";") and not trigger_body:
+            db.execute(statement)
+            statement = ""
