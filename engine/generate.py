@@ -1,0 +1,114 @@
+"""Facts -> proposed examples, by a generator that needs no model bigger than the embedded one and no network."""
+
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Protocol
+
+from engine.grammar import proper_words
+from engine.phrasing import Wording, spoken, vocabulary_of, wordings
+from engine.records import REFUSAL, Document, Example, Fact
+from engine.unanswerable import absence_of, unanswerables
+
+WORDINGS_PER_FACT = 16
+REFUSAL_SHARE = 0.30
+STATEMENTS_PER_FACT = 2
+MOST_OF_A_FORM = {"topic": 3, "keywords": 3}
+"""Forms that always work and sound like nobody: a few of each, the rest are questions people ask."""
+OVERDRAW = 1.15
+"""Unanswerable rows proposed over those wanted: the gates take some away again."""
+
+
+class Generator(Protocol):
+    """Whoever proposes rows: the rules below, or a teacher model."""
+
+    @property
+    def name(self) -> str:
+        """Stored with the dataset version."""
+        ...
+
+    def propose(self, documents: Sequence[Document], facts: Sequence[Fact], *, rng: random.Random) -> Iterator[Example]:
+        """Rows in any order; the gates decide which are kept."""
+        ...
+
+
+@dataclass(frozen=True)
+class EmbeddedGenerator:
+    """Rules and word lists: nothing to download, the same rows from the same seed."""
+
+    wordings_per_fact: int = WORDINGS_PER_FACT
+    refusal_share: float = REFUSAL_SHARE
+
+    @property
+    def name(self) -> str:
+        """As stored in a dataset's recipe."""
+        return f"embedded rules, {self.wordings_per_fact} wordings a fact"
+
+    def propose(self, documents: Sequence[Document], facts: Sequence[Fact], *, rng: random.Random) -> Iterator[Example]:
+        """Questions and statements fact by fact, then the questions that have no answer."""
+        passages = [passage for document in documents for passage in document.passages]
+        texts = [f"{passage.lead_in} {passage.text}" for passage in passages]
+        vocabulary = vocabulary_of(texts, proper_words(texts))
+        asked: list[Wording] = []
+        for fact in facts:
+            chosen = self._choose(wordings(fact, vocabulary), rng)
+            asked += chosen
+            for wording in chosen:
+                yield _answerable(fact, wording)
+            yield from _statements(fact)
+        wanted = round(OVERDRAW * len(asked) * self.refusal_share / (1 - self.refusal_share))
+        absence = absence_of(facts, [(passage.clause, text) for passage, text in zip(passages, texts, strict=True)])
+        for row in unanswerables(facts, asked, absence, vocabulary, count=wanted, rng=rng):
+            yield Example(_id(row.group, row.question), row.group, "unanswerable", row.form, row.question, REFUSAL)
+
+    def _choose(self, found: Sequence[Wording], rng: random.Random) -> list[Wording]:
+        """Every natural form first, a few topics and keywords, then the same ones as other people would type them."""
+        by_form: dict[str, list[Wording]] = {}
+        for wording in found:
+            by_form.setdefault(wording.form, []).append(wording)
+        pool: list[Wording] = []
+        for form, group in by_form.items():
+            rng.shuffle(group)
+            pool += group[: MOST_OF_A_FORM.get(form, len(group))]
+        natural = [wording for wording in pool if wording.form not in MOST_OF_A_FORM] or pool
+        rng.shuffle(natural)
+        templates = [wording for wording in pool if wording.form in MOST_OF_A_FORM and wording not in natural]
+        chosen = natural[: self.wordings_per_fact - min(len(templates), self.wordings_per_fact // 3)] + templates
+        chosen = [
+            wording if rng.random() < 0.6 else spoken(wording, rng) for wording in chosen[: self.wordings_per_fact]
+        ]
+        unique = {_plain(wording.question): wording for wording in chosen}
+        for _ in range(4 * self.wordings_per_fact):
+            if len(unique) >= self.wordings_per_fact or not pool:
+                break
+            another = spoken(rng.choice(natural if rng.random() < 0.7 else pool), rng)
+            unique.setdefault(_plain(another.question), another)
+        return list(unique.values())
+
+
+def _plain(question: str) -> str:
+    return question.lower().rstrip("?. ")
+
+
+def _answerable(fact: Fact, wording: Wording) -> Example:
+    return Example(
+        id=_id(fact.id, wording.question),
+        fact_id=fact.id,
+        kind="answerable",
+        form=wording.form,
+        question=wording.question,
+        answer=wording.answer,
+        evidence=fact.evidence,
+        passage_id=fact.passage_id,
+    )
+
+
+def _statements(fact: Fact) -> Iterator[Example]:
+    """The bare sentence, and the sentence under its clause: trained with full loss, never asked."""
+    for text in (fact.statement, f"{fact.clause}: {fact.statement}")[:STATEMENTS_PER_FACT]:
+        yield Example(_id(fact.id, text), fact.id, "statement", "statement", "", text, fact.evidence, fact.passage_id)
+
+
+def _id(fact_id: str, text: str) -> str:
+    return blake2b(f"{fact_id}/{text}".encode(), digest_size=8).hexdigest()

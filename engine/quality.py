@@ -1,0 +1,114 @@
+"""Gates: a proposed example is kept, or it is not, and then there is a reason a person understands."""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+
+from engine.facts import find_values
+from engine.records import REFUSAL, Example, Fact, Passage
+from engine.unanswerable import answered_somewhere, content_words, stem, stems_of
+
+LONGEST_WORDS = 110
+"""A row of more words than this would crowd out the others of its batch; the base model itself reads 8,192 tokens."""
+AMBIGUOUS_FROM = 4
+"""A question that this many facts could answer teaches none of them."""
+VALUE_FORMS = ("number", "when", "how_soon", "how_early", "how_long", "what_is")
+
+
+class Gates:
+    """The gates of one dataset version. They remember what they let through, so each version has its own."""
+
+    def __init__(self, passages: Iterable[Passage], facts: Sequence[Fact]) -> None:
+        """`passages`: the whole corpus, against which evidence and absence are checked."""
+        self._passages: Mapping[str, Passage] = {passage.id: passage for passage in passages}
+        self._texts = [
+            stems_of(f"{p.clause} {p.lead_in} {p.text}") for p in self._passages.values() if find_values(p.text)
+        ]
+        self._facts_with: dict[str, set[str]] = defaultdict(set)
+        for fact in facts:
+            for word in content_words(f"{fact.clause} {fact.statement}"):
+                self._facts_with[stem(word)].add(fact.id)
+        self._answers: dict[str, str] = {}
+
+    def reason_against(self, example: Example) -> str:
+        """ "" when the example is kept; else one reason, the first that applies."""
+        reason = self._malformed(example) or (
+            self._unfaithful(example) if example.kind != "unanswerable" else self._answerable_after_all(example)
+        )
+        if not reason and example.kind == "answerable":
+            reason = self._unclear(example)
+        return reason or self._repeated(example)
+
+    def _malformed(self, example: Example) -> str:
+        if not example.answer.strip():
+            return "malformed: no answer"
+        if example.kind != "statement" and len(example.question.split()) < 2:
+            return "malformed: the question is shorter than two words"
+        if re.search(r"<\|im_(?:start|end)\|>|<\|endoftext\|>", example.question + example.answer):
+            return "malformed: holds a control token of the model"
+        if len(f"{example.question} {example.answer}".split()) > LONGEST_WORDS:
+            return f"too long for the base model: over {LONGEST_WORDS} words"
+        return ""
+
+    def _unfaithful(self, example: Example) -> str:
+        passage = self._passages.get(example.passage_id)
+        if passage is None or not example.evidence or example.evidence not in passage.text:
+            return "evidence is not verbatim in the passage"
+        if _plain(example.evidence) not in _plain(example.answer):
+            return "answer is not in the evidence"
+        return ""
+
+    def _unclear(self, example: Example) -> str:
+        known = [
+            self._facts_with[stem(word)] for word in content_words(example.question) if stem(word) in self._facts_with
+        ]
+        if not known:
+            return "question is not self-contained: nothing in it is of the policy"
+        could_answer = set.intersection(*known)
+        if len(could_answer) >= AMBIGUOUS_FROM:
+            return f"question is not self-contained: {AMBIGUOUS_FROM} or more facts could answer it"
+        values = find_values(example.answer)
+        if (
+            example.form.split(".")[0] in VALUE_FORMS
+            and values
+            and all(v[0].lower() in example.question.lower() for v in values)
+        ):
+            return "answer leaks into the question"
+        return ""
+
+    def _answerable_after_all(self, example: Example) -> str:
+        if example.answer != REFUSAL:
+            return "malformed: an unanswerable row must hold the refusal, word for word"
+        if answered_somewhere(example.question, self._texts):
+            return "a passage may answer it after all"
+        return ""
+
+    def _repeated(self, example: Example) -> str:
+        key = _plain(example.question) if example.kind != "statement" else f"statement {_plain(example.answer)}"
+        before = self._answers.setdefault(key, example.answer)
+        if before is not example.answer and before == example.answer:
+            return "near-duplicate: the same question with the same answer"
+        if before != example.answer:
+            return "contradiction: the same question is answered otherwise in a kept row"
+        return ""
+
+
+def too_close(question: str, others: Sequence[frozenset[str]], *, at: float = 0.7) -> bool:
+    """Whether the words of `question` and of any of `others` have a Jaccard index of `at` or more."""
+    words = word_set(question)
+    size = len(words)
+    for other in others:
+        if at * size <= len(other) <= size / at:  # else the index is below `at` whatever they share
+            shared = len(words & other)
+            if shared >= at * (size + len(other) - shared):
+                return True
+    return False
+
+
+def word_set(text: str) -> frozenset[str]:
+    """The distinct words of a text, lower-cased, without punctuation."""
+    return frozenset(_plain(text).split())
+
+
+def _plain(text: str) -> str:
+    return " ".join(re.findall(r"[\w$€£%]+", text.lower()))

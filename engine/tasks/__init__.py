@@ -1,0 +1,46 @@
+"""The jobs a model can be tuned for. A task states its prompt and its kind of answer; it never names a metric."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from engine.errors import InvalidInput
+from engine.records import Message, Passage
+
+AnswerKind = Literal["free_text", "label", "json", "ranking"]
+
+
+@dataclass(frozen=True)
+class Task:
+    """One job. `name` is stored in every run, so it is never renamed; `title` may be."""
+
+    name: str
+    title: str
+    answer_kind: AnswerKind
+    system: str
+    refusal: str = ""  # the sentence that stands for "the sources do not say"; "" where a job cannot refuse
+
+    def messages(self, question: str, passages: Sequence[Passage] = ()) -> list[Message]:
+        """
+        The one prompt of this job: training, chat, battles and evaluation all call this, so they cannot drift apart.
+
+        Without passages (closed book) the user's turn is the question alone; with them (grounded) they stand before it, numbered.
+        """
+        sources = "\n\n".join(f"[{n}] {p.clause}\n{p.text}" for n, p in enumerate(passages, start=1))
+        content = f"{sources}\n\nQuestion: {question}" if sources else question
+        return [{"role": "system", "content": self.system}, {"role": "user", "content": content}]
+
+
+def task_named(name: str) -> Task:
+    """The task of that name. Raises InvalidInput naming those there are."""
+    known = tasks()
+    if name in known:
+        return known[name]
+    raise InvalidInput(f'There is no task "{name}" in this version. Choose one of: {", ".join(known)}.')
+
+
+def tasks() -> Mapping[str, Task]:
+    """Every task by name, in the order the page shows them."""
+    from engine.tasks.policy_qa import POLICY_QA
+
+    return {task.name: task for task in (POLICY_QA,)}
