@@ -1,0 +1,83 @@
+"""Many questions to one model: an answer row for each, in order, whatever goes wrong with any of them."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from engine.backends import ChatModel
+from engine.errors import InvalidInput, TouchstoneError
+from engine.records import Decoding, Passage
+from engine.tasks import Task
+
+WORKERS = 8
+Find = Callable[[str], Sequence[Passage]]
+"""Question -> the clauses that go into the prompt; for closed book it finds none."""
+
+
+def closed_book(question: str) -> Sequence[Passage]:
+    """Nothing but the question at inference."""
+    return ()
+
+
+def answer_rows(
+    model: ChatModel,
+    rows: Sequence[Mapping[str, Any]],
+    task: Task,
+    *,
+    find: Find = closed_book,
+    decoding: Decoding | None = None,
+    workers: int = WORKERS,
+) -> Iterator[dict[str, Any]]:
+    """
+    One answer row for each input row, same order and id; a paraphrase is asked as a second row, id + "#p".
+
+    Keys of an input row travel through untouched. A row that fails carries `error` and an empty answer; the others go on.
+    """
+    asked = [asked for row in rows for asked in _with_paraphrase(row)]
+
+    def ask(row: Mapping[str, Any]) -> dict[str, Any]:
+        question = str(row.get("question") or "").strip()
+        answer: dict[str, Any] = {**row, "answer": "", "model": model.name, "latency_ms": 0.0, "tokens_out": 0}
+        if not question:
+            return answer | {"error": "The row has no question."}
+        try:
+            reply = model.reply(task.messages(question, find(question)), decoding or Decoding())
+        except TouchstoneError as problem:
+            return answer | {"error": str(problem)}
+        answer |= {"answer": reply.text, "latency_ms": round(reply.latency_ms, 1), "tokens_out": reply.tokens_out}
+        return answer | ({"error": reply.error} if reply.error else {})
+
+    with ThreadPoolExecutor(workers) as pool:
+        yield from pool.map(ask, asked)
+
+
+def _with_paraphrase(row: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    yield {key: value for key, value in row.items() if key != "paraphrase"}
+    if row.get("paraphrase"):
+        yield {**row, "id": f"{row.get('id')}#p", "question": row["paraphrase"], "paraphrase": None}
+
+
+def read_jsonl(path: Path) -> list[dict[str, Any]]:
+    """The objects of a JSON Lines file. Raises InvalidInput naming the file and the line that is not one."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise InvalidInput(f"There is no file {path}. Check the path.") from None
+    except (UnicodeDecodeError, IsADirectoryError, PermissionError) as problem:
+        raise InvalidInput(f"{path.name} cannot be read as UTF-8 text ({problem}). Save it as JSON Lines.") from None
+    rows = []
+    for number, line in enumerate(text.splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError as problem:
+            raise InvalidInput(f"{path.name}, line {number} is not JSON ({problem.msg}). Mend that line.") from None
+        if not isinstance(row, dict):
+            raise InvalidInput(f"{path.name}, line {number} is not a JSON object. Each line needs one: {{...}}.")
+        rows.append(row)
+    if not rows:
+        raise InvalidInput(f"{path.name} has no rows. Each line needs one JSON object.")
+    return rows
