@@ -54,12 +54,12 @@ def proper_words(texts: Iterable[str]) -> frozenset[str]:
     upper: Counter[str] = Counter()
     lower: Counter[str] = Counter()
     for text in texts:
-        words = re.findall(r"[A-Za-z][\w'-]*", text)
-        for before, word in zip(["", *words], words, strict=False):
-            if word[0].isupper():
-                upper[word.lower()] += bool(before)
-            else:
+        for match in re.finditer(r"[A-Za-z][\w'-]*", text):
+            word = match[0]
+            if not word[0].isupper():
                 lower[word] += 1
+            elif not re.search(r"(?:^|[.!?:;\"'(])\s*$", text[: match.start()]):
+                upper[word.lower()] += 1
     return frozenset(word for word, n in upper.items() if n > lower[word]) | {"i"}
 
 
@@ -123,7 +123,7 @@ def _order(text: str) -> tuple[str, str, str, str, bool, bool] | None:
     words = (text[forbidden.end() :] if forbidden else text).split()
     if len(words) < 2 or words[0].lower() not in VERBS or words[1].lower() in AUXILIARIES | {"of", "and", "or"}:
         return None
-    if not forbidden and any(word.lower() in ("must", "may", "will", "is", "are", "shall") for word in words[1:5]):
+    if not forbidden and any(word.lower() in ("must", "may", "will", "is", "are", "shall") for word in words[1:10]):
         return None  # "Leave requests must …"
     rest = " ".join([words[0].lower(), *words[1:]])
     return ("you", "may", "", rest, True, False) if forbidden else ("you", "must", "", rest, False, False)
@@ -170,6 +170,19 @@ def _finite_verb(text: str) -> tuple[str, str, str, str, bool, bool] | None:
         if finite:
             return subject, "", finite[0], rest, False, finite[1]
         word, negated = _plain_auxiliary(word)
+        if word in ("have", "has") and rest.lower().startswith("to "):
+            word, rest = "must", rest[3:]  # "you have to ask" is asked as "must I ask"
+        elif word in ("have", "has") and not re.match(
+            r"(?:not )?(?:\w+(?:ed|en)|had|gone|made|met|left|paid)\b", rest.lower()
+        ):
+            return (
+                subject,
+                "",
+                "have",
+                rest,
+                negated,
+                word == "has",
+            )  # "has a budget" is asked as "does … have a budget"
         if rest.lower().startswith("not "):
             rest, negated = rest[4:], True
         return subject, word, "", rest, negated, False

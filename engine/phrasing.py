@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import log
 
-from engine.facts import find_values
+from engine.facts import DATE, find_values
 from engine.grammar import Clause, as_first_person, base_form, first_person, take_apart, uncapitalised
 from engine.lexicon import GREETINGS, ORGANISATION, ROLE_WORDS, STOPWORDS, SYNONYMS, VERBS
 from engine.records import Fact
@@ -18,6 +18,9 @@ GENERIC_HEADINGS = frozenset(
     guidelines
     """.split()
 )
+ASKABLE = ("if ", "when ", "once ", "while ", "during ", "after ", "before ")
+"""Conditions that a question may repeat; "unless" and "except" would turn its meaning round."""
+GENERIC_COLUMNS = frozenset("detail details value values description information entry note content".split())
 TIME_UNITS = ("day", "week", "month", "year", "hour", "minute", "quarter")
 _STOP_OF = re.compile(
     r"\s(?:in|into|per|each|to|for|at|by|from|during|within|after|before|on|with|and|a|every|when|as|under)\s"
@@ -77,7 +80,8 @@ def wordings(fact: Fact, vocabulary: Vocabulary) -> list[Wording]:
     """
     topic = " ".join(uncapitalised(word, vocabulary.proper) for word in topic_of(fact.clause).split())
     phrase = vocabulary.key_phrase(fact.statement)
-    sentence = fact.statement.split(": ", 1)[-1] if fact.kind == "list" and ": " in fact.statement else fact.statement
+    item = ": " in fact.statement and not fact.statement.startswith(fact.evidence[:20])
+    sentence = fact.statement.split(": ", 1)[-1] if item else fact.statement
     clauses = _clauses(sentence, vocabulary.proper)
     found: dict[str, Wording] = {}
     for form, question, answer in _all_forms(fact, clauses, topic, phrase):
@@ -123,10 +127,12 @@ def _inversions(clause: Clause, plain: str) -> Iterator[tuple[str, str, str]]:
     head, tail = clause.asked()
     answer = f"{'No' if clause.negated else 'Yes'}. {plain}"
     short = _shortened(tail)
-    runs_on = re.search(r"\s(?:and|or|but)\s(?:\w+\s)?(?:is|are|must|may|will|can|has|have|\w+s)\b", tail)
+    runs_on = re.search(
+        r",\s.*\b(?:is|are)\b|\s(?:and|or|but)\s(?:\w+\s)?(?:is|are|must|may|will|can|has|have|\w+s)\b", tail
+    )
     for part in (short,) if runs_on else dict.fromkeys((tail, short)):
         yield "inversion", f"{head} {part}?", answer
-        if clause.condition and clause.condition.split()[0].lower() != "unless":
+        if clause.condition.lower().startswith(ASKABLE):
             yield "inversion", f"{head} {part} {clause.condition}?", answer
     if clause.subject == "I" and clause.auxiliary in ("may", "can", "must", "should"):
         allowed = {"may": "Am I allowed to", "can": "Is it OK to", "must": "Do I have to", "should": "Am I supposed to"}
@@ -169,12 +175,15 @@ def _wh(clause: Clause) -> Iterator[tuple[str, str]]:
     for pattern, word in (
         (r"\b(?:until|no later than|by the|on or before|before)\b", "when"),
         (r"\b(?:in writing|by e-?mail|via|through|using|online|by (?:phone|post))\b", "how"),
-        (r"\b(?:at the|in the|located|stored)\b", "where"),
+        (r"\b(?:at the (?:\w+ )?(?:site|office|desk|reception|helpdesk)|located|stored|kept) ?\b", "where"),
     ):
         marked = re.search(pattern, tail, re.IGNORECASE)
         if marked and len(tail[: marked.start()].split()) >= 2:
             yield word, f"{word} {head} {tail[: marked.start()].strip()}?"
-    passive = re.match(r"((?:be )?\w+(?:ed|en|id|ld|nt))\s(?:with|by|through|via|in|to|at|from|on)\b", clause.rest)
+    passive = re.match(
+        r"((?:be )?(?:\w+ed|given|taken|paid|sent|held|kept|made|written|told))\s(?:with|by|through|via|in|to|at|from|on)\b",
+        clause.rest,
+    )
     if passive and clause.auxiliary in ("is", "are", "must", "can", "may") and not clause.negated:
         yield "how", f"how {clause.auxiliary} {clause.subject} {passive[1]}?"
     because = re.search(r"\b(?:because|in order to|so that|to ensure)\b", tail)
@@ -187,6 +196,10 @@ def _values(clause: Clause, topic: str) -> Iterator[tuple[str, str]]:
     head, tail = clause.asked()
     for match in find_values(tail):
         value, before, after = match[0], tail[: match.start()].rstrip(), tail[match.end() :].strip(" ,")
+        if re.search(r"\b(?:more than|less than|fewer than|over|under|who|whose|which|that)\b", before) or find_values(
+            before
+        ):
+            continue  # the value is part of a condition, or not the first thing that is given
         before = re.sub(
             r"\b(?:up to|at least|at most|a maximum of|a minimum of|no more than|a total of|more than|not exceed|about|approximately)$",
             "",
@@ -233,9 +246,7 @@ def _values(clause: Clause, topic: str) -> Iterator[tuple[str, str]]:
 def _condition(clause: Clause) -> Iterator[tuple[str, str]]:
     """What happens if …"""
     condition = clause.condition
-    if not condition:
-        return
-    if condition.lower().startswith(("if ", "when ", "unless ", "once ")):
+    if condition.lower().startswith(ASKABLE):
         yield "condition", f"what happens {condition}?"
         yield "condition", f"{as_first_person(condition)}, what applies?"
         head, tail = (first_person(clause) if clause.staff else clause).asked()
@@ -253,6 +264,11 @@ def _list_forms(fact: Fact, topic: str) -> Iterator[tuple[str, str]]:
         for cell in cells:
             column = re.split(r"\s(?=[\d$€£]|[A-Z0-9])", cell, maxsplit=1)[0]
             name = column.lower()
+            if name in GENERIC_COLUMNS:
+                yield "cell", f"what is the {label}?"
+                yield "cell", f"which {label} applies?"
+                yield "cell", f"can you tell me the {label}?"
+                continue
             if name.endswith(" by"):
                 yield "cell", f"who is {label} {name}?"
                 yield "cell", f"{label}: who is it {name}?"
@@ -262,6 +278,12 @@ def _list_forms(fact: Fact, topic: str) -> Iterator[tuple[str, str]]:
                 yield "cell", f"what {name} do I get for {label}?"
             yield "cell", f"{label} {name}?"
         return
+    inner, _, given = item.partition(":")
+    if given and find_values(given):
+        word, unit = _asking(find_values(given)[0][0])
+        yield "number", f"{word} {unit} do I get for {_lowered(inner)}?"
+        yield "number", f"{_lowered(inner)}: {word} {unit}?"
+        item = inner
     yield "list", f"{label.lower() if len(label) < 60 else topic}: is {_lowered(item)} included?"
     yield "list", f"does {topic} cover {_lowered(item)}?"
     yield "list", f"what about {_lowered(item)}?"
@@ -290,8 +312,11 @@ def spoken(wording: Wording, rng: random.Random) -> Wording:
     """The same question as another person would type it: other words, no capital, no question mark, a greeting."""
     question = wording.question
     for known in sorted(SYNONYMS, key=len, reverse=True):
-        if rng.random() < 0.35 and re.search(rf"\b{known}\b", question, re.IGNORECASE):
-            question = re.sub(rf"\b{known}\b", rng.choice(SYNONYMS[known]), question, count=1, flags=re.IGNORECASE)
+        found = re.search(rf"\b(?:(an?) )?{known}\b", question, re.IGNORECASE)
+        if found and rng.random() < 0.35:
+            put = rng.choice(SYNONYMS[known])
+            article = f"{'an' if put[0] in 'aeiou' else 'a'} " if found[1] else ""
+            question = question[: found.start()] + article + put + question[found.end() :]
     if rng.random() < 0.08:
         question = rng.choice(GREETINGS) + question[0].lower() + question[1:]
     if rng.random() < 0.15:
@@ -307,6 +332,8 @@ def _asking(value: str) -> tuple[str, str]:
         return "how much", "money" if value.startswith(("$", "€", "£")) else ""
     if re.search(r"%|per ?cent", value):
         return "what", "percentage"
+    if DATE.search(value):
+        return "when", ""
     unit = re.sub(r"^\S+(?:\s?-\s?|\s)(?:\(\d+\)\s)?", "", value).strip()
     if not unit or re.search(r"[:\d]|\b(?:am|pm|[ap]\.m\.)", unit) or (value[0].isupper() and not unit.islower()):
         return "when", ""
@@ -350,7 +377,7 @@ def _singular(auxiliary: str) -> str:
 
 
 def _with(condition: str) -> str:
-    return f" {condition}" if condition else ""
+    return f" {condition}" if condition.lower().startswith(ASKABLE) else ""
 
 
 def _lowered(text: str) -> str:
