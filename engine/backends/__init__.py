@@ -1,0 +1,42 @@
+"""One module an inference engine; this one Protocol is all the rest of the product knows of them."""
+
+from collections.abc import Generator, Mapping, Sequence
+from typing import Any, Protocol
+
+from engine.records import Decoding, Message, Reply
+
+REPEAT_WINDOW = 64
+"""Decoding.repeat_penalty looks back this many tokens, prompt included, in every engine that lets us say so."""
+
+Schema = Mapping[str, Any]
+Stream = Generator[str, None, Reply]
+"""Pieces of text as they come; the generator's return value is the finished Reply (`reply = yield from stream`)."""
+
+
+class ChatModel(Protocol):
+    """
+    Something that answers. Safe to call from many threads.
+
+    Every method but `health` raises the errors of engine.errors, in the words of the user.
+    """
+
+    @property
+    def name(self) -> str:
+        """As commands and battles write it: "base", an adapter's name, "ollama:TAG"."""
+        ...
+
+    def stream(self, messages: Sequence[Message], decoding: Decoding, *, schema: Schema | None = None) -> Stream:
+        """The answer piece by piece. Closing the generator stops the generation within a token."""
+        ...
+
+    def reply(self, messages: Sequence[Message], decoding: Decoding, *, schema: Schema | None = None) -> Reply:
+        """The whole answer with its token count and times. `schema` is a JSON schema the answer will obey."""
+        ...
+
+    def health(self) -> str:
+        """ "" when a question can be asked now, else the sentence that says what is missing. Never raises."""
+        ...
+
+    def digest(self) -> str:
+        """Of the weights and the template that answer: another digest, another model."""
+        ...

@@ -1,0 +1,84 @@
+"""What several test files stand on: the real embedded model, converted once a machine, and an adapter that speaks up."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from engine.adapters import to_gguf
+from engine.backends.llama_cpp import LlamaEngine
+from engine.embedded import EmbeddedModel, ensure_embedded
+from engine.settings import Settings
+
+LINEAR = {  # SmolLM2-135M: (rows, columns) of each weight
+    "self_attn.q_proj": (576, 576),
+    "self_attn.k_proj": (192, 576),
+    "self_attn.v_proj": (192, 576),
+    "self_attn.o_proj": (576, 576),
+    "mlp.gate_proj": (1536, 576),
+    "mlp.up_proj": (1536, 576),
+    "mlp.down_proj": (576, 1536),
+}
+
+
+def write_random_adapter(
+    folder: Path,
+    *,
+    layers: Sequence[int] = range(30),
+    rank: int = 4,
+    seed: int = 0,
+    size: float = 0.05,
+    **config: object,
+) -> Path:
+    """A PEFT folder whose every weight is random and not zero, so that whatever goes wrong with it shows."""
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(seed)
+    tensors = {}
+    for layer in layers:
+        for module, (rows, columns) in LINEAR.items():
+            stem = f"base_model.model.model.layers.{layer}.{module}"
+            tensors[f"{stem}.lora_A.weight"] = rng.normal(0, size, (rank, columns)).astype(np.float32)
+            tensors[f"{stem}.lora_B.weight"] = rng.normal(0, size, (rows, rank)).astype(np.float32)
+    save_file(tensors, folder / "adapter_model.safetensors", metadata={"format": "pt"})
+    settings = {
+        "peft_type": "LORA",
+        "task_type": "CAUSAL_LM",
+        "r": rank,
+        "lora_alpha": 8,
+        "target_modules": sorted({module.split(".")[1] for module in LINEAR}),
+        "bias": "none",
+        **({} if len(layers) == 30 else {"layers_to_transform": list(layers), "layers_pattern": "layers"}),
+    }
+    (folder / "adapter_config.json").write_text(json.dumps({**settings, **config}))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def random_adapter():
+    """`write_random_adapter`, for tests that need adapters of their own."""
+    return write_random_adapter
+
+
+@pytest.fixture(scope="session")
+def embedded() -> EmbeddedModel:
+    """The converted model where `make setup` puts it; made by the first test run of a machine."""
+    return ensure_embedded(Settings.read().models)
+
+
+@pytest.fixture(scope="session")
+def llama(embedded):
+    """One llama.cpp for the whole run: the base once in memory, adapters added as tests ask for them."""
+    engine = LlamaEngine(embedded, threads=Settings.read().threads)
+    yield engine
+    engine.close()
+
+
+@pytest.fixture(scope="session")
+def loud_adapter(embedded, tmp_path_factory) -> Path:
+    """A PEFT folder with adapter.gguf, on every linear layer, strong enough to change every answer."""
+    folder = write_random_adapter(tmp_path_factory.mktemp("loud") / "peft")
+    to_gguf(folder, embedded.folder, folder / "adapter.gguf")
+    return folder
