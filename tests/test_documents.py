@@ -1,4 +1,4 @@
-"""What reading a file promises. PDFs are made here with fpdf2; the real ones are those of ../shared/data."""
+"""What reading a file promises. PDFs are made by pdfs.py; the real ones are those of ../shared/data."""
 
 import difflib
 import io
@@ -8,15 +8,13 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from fpdf import FPDF
-from fpdf.enums import AccessPermission
-from PIL import Image
 
 from engine.documents import read_bytes, read_document
 from engine.errors import InvalidInput, NotFound
 from engine.records import Document
 from engine.samples import MARKDOWN, PDF
 from engine.sentences import sentences
+from tests.pdfs import Words, encrypted_pdf, placed_pdf, scanned_pdf, table_pdf
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 MANUAL = DATA / "policies" / "opengov_foundation"
@@ -236,47 +234,41 @@ def test_word_headings_lists_and_tables_are_read():
 # PDF
 
 
-class Pages(FPDF):
-    """A4 with a running header and a page number."""
-
-    def header(self):
-        self.set_font("helvetica", size=8)
-        self.text(20, 10, "Example Ltd - Leave Policy")
-
-    def footer(self):
-        self.set_font("helvetica", size=8)
-        self.text(100, 290, f"Page {self.page_no()} of 3")
-
-
-def write(pdf: FPDF, x: float, y: float, text: str, *, style: str = "", size: float = 11) -> None:
-    pdf.set_font("helvetica", style, size)
-    pdf.text(x, y, text)
-
-
 def three_pages() -> bytes:
-    pdf = Pages()
-    pdf.add_page()
-    write(pdf, 20, 30, "4 Leave", style="B", size=18)
-    write(pdf, 20, 42, "4.1 Annual leave", style="B", size=13)
-    write(pdf, 20, 50, "Annual leave must be requested in writing by the employee concerned from the respon-")
-    write(pdf, 20, 55, "sible manager, who decides within five days, unless the employee is on long-")
-    write(pdf, 20, 60, "term leave or on probation and the request reaches the manager's office after the")
-    pdf.add_page()
-    write(pdf, 20, 30, "Payroll has closed. The long-term plan is made in January.")
-    write(pdf, 20, 42, "4.2 Sick leave", style="B", size=13)
-    write(pdf, 20, 50, "Sick leave is paid for twelve days a year when the responsible manager was called in time.")
-    write(pdf, 20, 58, "Call:")
-    write(pdf, 25, 64, "- the manager, and if he or she cannot be reached in time the deputy or the desk that")
-    write(pdf, 28, 69, "is named on the intranet;")
-    write(pdf, 25, 75, "- the payroll office.")
-    pdf.add_page()
-    write(pdf, 20, 30, "Kind")
-    write(pdf, 80, 30, "Annual quota")
-    write(pdf, 140, 30, "Certificate")
-    for at, row in enumerate([("Sick leave", "12 days", "after 3 days"), ("Child care", "5 days", "at once")]):
-        for x, cell in zip((20, 80, 140), row, strict=True):
-            write(pdf, x, 36 + 6 * at, cell)
-    return bytes(pdf.output())
+    """A4 with a running header and a page number."""
+    cells = [("Sick leave", "12 days", "after 3 days"), ("Child care", "5 days", "at once")]
+    pages = [
+        [
+            Words(20, 30, "4 Leave", bold=True, size=18),
+            Words(20, 42, "4.1 Annual leave", bold=True, size=13),
+            Words(20, 50, "Annual leave must be requested in writing by the employee concerned from the respon-"),
+            Words(20, 55, "sible manager, who decides within five days, unless the employee is on long-"),
+            Words(20, 60, "term leave or on probation and the request reaches the manager's office after the"),
+        ],
+        [
+            Words(20, 30, "Payroll has closed. The long-term plan is made in January."),
+            Words(20, 42, "4.2 Sick leave", bold=True, size=13),
+            Words(20, 50, "Sick leave is paid for twelve days a year when the responsible manager was called in time."),
+            Words(20, 58, "Call:"),
+            Words(25, 64, "- the manager, and if he or she cannot be reached in time the deputy or the desk that"),
+            Words(28, 69, "is named on the intranet;"),
+            Words(25, 75, "- the payroll office."),
+        ],
+        [
+            Words(20, 30, "Kind"),
+            Words(80, 30, "Annual quota"),
+            Words(140, 30, "Certificate"),
+            *(
+                Words(x, 36 + 6 * at, cell)
+                for at, row in enumerate(cells)
+                for x, cell in zip((20, 80, 140), row, strict=True)
+            ),
+        ],
+    ]
+    header = Words(20, 10, "Example Ltd - Leave Policy", size=8)
+    return placed_pdf(
+        [[header, *page, Words(100, 290, f"Page {number} of 3", size=8)] for number, page in enumerate(pages, start=1)]
+    )
 
 
 def test_a_pdf_is_put_together_again():
@@ -321,14 +313,10 @@ def test_a_pdf_is_put_together_again():
 
 
 def test_a_ruled_table_over_two_pages_repeats_its_header_in_every_row():
-    pdf = FPDF()
-    pdf.add_page()
-    pdf.set_font("helvetica", size=11)
-    with pdf.table() as table:
-        table.row(("Allowance", "Rate", "Condition"))
-        for at in range(60):
-            table.row((f"Item {at}", f"EUR {at}", "only with a receipt that shows the day and the place of purchase"))
-    document = read_bytes("rates.pdf", bytes(pdf.output()))
+    condition = "only with a receipt that shows the day and the place of purchase"
+    rates = [(f"Item {at}", f"EUR {at}", condition) for at in range(60)]
+    data = table_pdf([("Allowance", "Rate", "Condition"), *rates])
+    document = read_bytes("rates.pdf", data)
     assert document.page_count and document.page_count > 1
     assert [p.text for p in document.passages] == [
         f"Item {at}: Rate EUR {at}; Condition only with a receipt that shows the day and the place of purchase"
@@ -386,22 +374,6 @@ def test_no_markup_is_left_of_a_jekyll_handbook():
 # Bad input
 
 
-def image_only(pages: int) -> bytes:
-    pdf = FPDF()
-    for _ in range(pages):
-        pdf.add_page()
-        pdf.image(Image.new("RGB", (60, 80), "grey"), x=10, y=10, w=100)
-    return bytes(pdf.output())
-
-
-def encrypted() -> bytes:
-    pdf = FPDF()
-    pdf.set_encryption(owner_password="owner", user_password="user", permissions=AccessPermission.none())
-    pdf.add_page()
-    write(pdf, 20, 30, "Secret")
-    return bytes(pdf.output())
-
-
 BOMB = b"PK\x03\x04" + b"\x00" * 40
 
 BAD = {
@@ -412,8 +384,8 @@ BAD = {
     "html named pdf": ("a.pdf", b"<!DOCTYPE html><p>Hi", "its content is HTML. Rename it to a.html"),
     "junk named pdf": ("a.pdf", bytes(range(256)) * 9, "not a PDF file: its content is neither that nor text"),
     "junk named md": ("a.md", bytes(range(256)) * 9, "is not text: it holds binary data. Supported are PDF, DOCX"),
-    "encrypted": ("a.pdf", encrypted(), "is encrypted. Remove its password"),
-    "scanned": ("a.pdf", image_only(3), "has 3 pages but no text: it looks scanned. Run OCR on it"),
+    "encrypted": ("a.pdf", encrypted_pdf("Secret", "user"), "is encrypted. Remove its password"),
+    "scanned": ("a.pdf", scanned_pdf(3), "has 3 pages but no text: it looks scanned. Run OCR on it"),
     "truncated": ("a.pdf", three_pages()[:1500], "is cut off: its end is missing"),
     "hollow pdf": ("a.pdf", b"%PDF-1.7\nnothing\n%%EOF\n", "is a damaged PDF"),
     "a picture": ("a.png", b"\x89PNG\r\n\x1a\n....", "is a picture"),
