@@ -46,7 +46,11 @@ def answer_rows(
             reply = model.reply(task.messages(question, find(question)), decoding or Decoding())
         except TouchstoneError as problem:
             return answer | {"error": str(problem)}
-        answer |= {"answer": reply.text, "latency_ms": round(reply.latency_ms, 1), "tokens_out": reply.tokens_out}
+        answer |= {
+            "answer": "" if reply.error else reply.text,
+            "latency_ms": round(reply.latency_ms, 1),
+            "tokens_out": reply.tokens_out,
+        }
         return answer | ({"error": reply.error} if reply.error else {})
 
     with ThreadPoolExecutor(workers) as pool:
@@ -68,7 +72,7 @@ def read_jsonl(path: Path) -> list[dict[str, Any]]:
     except (UnicodeDecodeError, IsADirectoryError, PermissionError) as problem:
         raise InvalidInput(f"{path.name} cannot be read as UTF-8 text ({problem}). Save it as JSON Lines.") from None
     rows = []
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):  # splitlines would cut at U+2028 inside a string
         if not line.strip():
             continue
         try:

@@ -10,7 +10,7 @@ from queue import SimpleQueue
 
 from engine.backends import ChatModel
 from engine.errors import InvalidInput, TouchstoneError
-from engine.records import Battle, Choice, Decoding, Message, Mode, Passage
+from engine.records import Battle, Choice, Decoding, Message, Mode, Passage, Reply
 from engine.store import Store
 from engine.tasks import Task
 
@@ -138,16 +138,19 @@ def _pump(
     """Move a model's pieces into a queue until it ends or `stop` is set; returns its error, "" for none."""
     stream = model.stream(messages, decoding)
     try:
-        for piece in stream:
+        while True:
+            piece = next(stream)
             if stop:
                 return "stopped"
             queue.put(piece)
+    except StopIteration as ended:
+        reply: Reply = ended.value
+        return reply.error
     except TouchstoneError as problem:
         return str(problem)
     finally:
         stream.close()
         queue.put(None)
-    return ""
 
 
 def vote(

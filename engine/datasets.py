@@ -3,7 +3,7 @@
 import json
 import random
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from hashlib import blake2b
 from typing import Any
@@ -26,6 +26,7 @@ from engine.records import (
     Split,
     Vote,
 )
+from engine.sentences import sentences
 from engine.store import Store
 from engine.tasks import Task
 
@@ -67,7 +68,7 @@ def make_version(
     watch("Proposing rows", 0, len(facts))
     proposed = list(generator.propose(documents, facts, rng=random.Random(seed)))
     gates = Gates((passage for document in documents for passage in document.passages), facts)
-    rows = _split(_gated(proposed, gates, watch))
+    rows = _split(_gated(proposed, gates, _families(facts), watch))
     if not any(row.split == "train" for row in rows):
         raise InvalidInput(
             f"No row from {_names(documents)} passed the gates, so there is nothing to train on. Load a longer document."
@@ -98,6 +99,8 @@ def next_version(store: Store, parent: DatasetVersion, *, seed: int = 0, now: st
     voted = [pair for pair in store.voted_battles() if pair[0].task == parent.task]
     held_out = [word_set(row.example.question) for row in kept if row.split in ("probe", "test")]
     won = list(_voted_rows(voted, held_out, random.Random(seed)))
+    asked = {word_set(row.example.question) for row in won if row.state == "kept"}
+    carried = [_outvoted(row, asked) for row in carried]
     used = [vote.id for _, vote in voted]
     if parent.recipe.get("votes") == used and not labels:
         raise InvalidInput(f"Nobody has voted or labelled since {parent.title} was made. Vote in the Arena first.")
@@ -171,16 +174,27 @@ def check_name(name: str) -> None:
         )
 
 
-def _gated(proposed: Sequence[Example], gates: Gates, watch: Watch) -> Iterator[LedgerRow]:
+def _families(facts: Iterable[Fact]) -> dict[str, str]:
+    """Fact -> the fact that decides its side: facts that share a sentence stand on one side, or one would teach the other."""
+    first: dict[str, str] = {}
+    found: dict[str, str] = {}
+    for fact in facts:
+        said = [" ".join(sentence.lower().split()) for sentence in sentences(fact.evidence)]
+        known = [first[sentence] for sentence in said if sentence in first]
+        found[fact.id] = known[0] if known else fact.id
+        first.update((sentence, found[fact.id]) for sentence in said)
+    return found
+
+
+def _gated(proposed: Sequence[Example], gates: Gates, families: Mapping[str, str], watch: Watch) -> Iterator[LedgerRow]:
     ids: set[str] = set()
     for done, example in enumerate(proposed, start=1):
         if example.id in ids:
             example = replace(example, id=f"{example.id}-{done}")
         ids.add(example.id)
         reason = gates.reason_against(example)
-        yield LedgerRow(
-            example, "rejected" if reason else "kept", reason, None if reason else split_of(example.fact_id)
-        )
+        split = split_of(families.get(example.fact_id, example.fact_id))
+        yield LedgerRow(example, "rejected" if reason else "kept", reason, None if reason else split)
         if done % 100 == 0 or done == len(proposed):
             watch("Checking rows", done, len(proposed))
 
@@ -251,6 +265,7 @@ def _voted_rows(
 ) -> Iterator[LedgerRow]:
     """The better answer, or the rater's repair of it, in a few wordings; ties and "both bad" without a repair teach nothing."""
 
+    taken: dict[frozenset[str], str] = {}
     verdicts: dict[str, set[str]] = {}
     for battle, vote in voted:
         verdicts.setdefault(battle.id, set()).add(vote.repair or vote.choice)
@@ -267,12 +282,25 @@ def _voted_rows(
             yield LedgerRow(replace(example, id=f"vote-{vote.id}"), "rejected", "raters disagree on this battle")
         elif too_close(battle.question, held_out):
             yield LedgerRow(replace(example, id=f"vote-{vote.id}"), "rejected", "too close to a held-out question")
+        elif (before := taken.get(word_set(battle.question))) is not None:
+            says = "the same" if before == answer else "otherwise"
+            yield LedgerRow(replace(example, id=f"vote-{vote.id}"), "rejected", f"an earlier vote answers it {says}")
         else:
             questions = [battle.question] + [
                 spoken(Wording("vote", battle.question, answer), rng).question for _ in range(2 * WORDINGS_PER_VOTE)
             ]
-            for number, question in enumerate(list(dict.fromkeys(questions))[:WORDINGS_PER_VOTE]):
-                yield LedgerRow(replace(example, id=f"vote-{vote.id}-{number}", question=question), "kept", "", "train")
+            taken[word_set(battle.question)] = answer
+            apart = [question for question in dict.fromkeys(questions) if not too_close(question, held_out)]
+            for number, question in enumerate(apart[:WORDINGS_PER_VOTE]):
+                row = replace(example, id=f"vote-{vote.id}-{number}", question=question)
+                yield LedgerRow(row, "kept", "", "train")
+
+
+def _outvoted(row: LedgerRow, asked: Container[frozenset[str]]) -> LedgerRow:
+    """A training row whose very question people voted on gives way: two answers to one question teach neither."""
+    if row.split == "train" and row.example.question and word_set(row.example.question) in asked:
+        return LedgerRow(row.example, "rejected", "people voted on the answer to this question")
+    return row
 
 
 def _save(

@@ -235,7 +235,7 @@ def hf_row_order(weights: "NDArray[Any]", heads: int) -> "NDArray[Any]":
 
 def _write_safetensors(path: Path, weights: "Mapping[str, NDArray[np.float32]]", facts: Mapping[str, Any]) -> None:
     """Tied embeddings are written once, as transformers does; norms are bf16 too, from the same rounded values."""
-    from safetensors import TensorSpec, serialize_file
+    from safetensors import SafetensorError, TensorSpec, serialize_file
 
     heads = {"attn_q": facts["llama.attention.head_count"], "attn_k": facts["llama.attention.head_count_kv"]}
     kept = {}  # the specs hold bare addresses, so the arrays must outlive the call
@@ -247,7 +247,10 @@ def _write_safetensors(path: Path, weights: "Mapping[str, NDArray[np.float32]]",
         name: TensorSpec(dtype="bfloat16", shape=bits.shape, data_ptr=bits.ctypes.data, data_len=bits.nbytes)
         for name, bits in kept.items()
     }
-    serialize_file(specs, str(path), metadata={"format": "pt"})
+    try:
+        serialize_file(specs, str(path), metadata={"format": "pt"})
+    except SafetensorError as error:
+        raise OSError(0, str(error)) from error
     path.chmod(0o644)
 
 
@@ -321,7 +324,7 @@ def _write_tokenizer(folder: Path, facts: Mapping[str, Any]) -> None:
     tokenizer.decoder = decoders.ByteLevel()
     tokenizer.post_processor = processors.ByteLevel(trim_offsets=True)
     tokenizer.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in control])
-    tokenizer.save(str(folder / "tokenizer.json"))
+    (folder / "tokenizer.json").write_text(tokenizer.to_str(pretty=True), encoding="utf-8")  # save() hides OSErrors
     _write_json(
         folder / "tokenizer_config.json",
         {

@@ -13,6 +13,7 @@ NUMBER_WORDS = (
     "zero|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|thirteen|fourteen|fifteen|sixteen|seventeen|"
     "eighteen|nineteen|twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety|hundred|half|twice|once"
 )
+TENS = "twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety"
 UNITS = (
     r"(?:working|business|calendar|consecutive|paid|unpaid|full|additional|federal|public)?\s*"
     r"(?:days?|weeks?|months?|years?|hours?|minutes?|quarters?|employees|people|members|times|percent|per cent|holidays?|"
@@ -28,7 +29,7 @@ DATE = re.compile(
     rf"\d{{1,2}}[:.]\d{{2}}\s?(?:am|pm|a\.m\.|p\.m\.)?|\d{{1,2}}\s?(?:am|pm|a\.m\.|p\.m\.)|\d{{4}}-\d{{2}}-\d{{2}}|(?:{MONTHS})\s\d{{4}})",
 )
 QUANTITY = re.compile(
-    rf"\b(?:\d+(?:[.,]\d+)?|{NUMBER_WORDS})(?:\s?-\s?|\s)(?:\(\d+\)\s)?{UNITS}\b",
+    rf"\b(?:\d+(?:[.,]\d+)?|(?:{TENS})[\s-](?:{NUMBER_WORDS})|{NUMBER_WORDS})(?:\s?-\s?|\s)(?:\(\d+\)\s)?{UNITS}\b",
     re.IGNORECASE,
 )
 DEFINITION = re.compile(r"\b(?:means|is defined as|are defined as|refers to|stands for)\b")
@@ -111,7 +112,8 @@ def _sentence(text: str) -> str:
 
 def _fact(passage: Passage, evidence: str, statement: str) -> Fact:
     digest = blake2b(f"{passage.clause}\n{' '.join(evidence.split()).lower()}".encode(), digest_size=8).hexdigest()
-    values = find_values(evidence)
+    given = evidence.partition(": ")[2] if passage.kind == "table_row" else ""  # the label of a row is what is asked by
+    values = find_values(given) or find_values(evidence)
     value = values[0][0] if values else ""
     return Fact(digest, passage.id, passage.clause, kind_of(passage, evidence), statement, evidence, value)
 

@@ -16,8 +16,8 @@ REFUSAL_SHARE = 0.30
 STATEMENTS_PER_FACT = 2
 MOST_OF_A_FORM = {"topic": 3, "keywords": 3}
 """Forms that always work and sound like nobody: a few of each, the rest are questions people ask."""
-OVERDRAW = 1.15
-"""Unanswerable rows proposed over those wanted: the gates take some away again."""
+OVERDRAW = 1.0
+"""Unanswerable rows proposed for each one wanted: the gates take away about as many answerable ones."""
 
 
 class Generator(Protocol):

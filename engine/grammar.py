@@ -123,8 +123,12 @@ def _order(text: str) -> tuple[str, str, str, str, bool, bool] | None:
     words = (text[forbidden.end() :] if forbidden else text).split()
     if len(words) < 2 or words[0].lower() not in VERBS or words[1].lower() in AUXILIARIES | {"of", "and", "or"}:
         return None
-    if not forbidden and any(word.lower() in ("must", "may", "will", "is", "are", "shall") for word in words[1:10]):
+    if not forbidden and any(
+        word.lower() in ("must", "may", "will", "is", "are", "shall", "means") for word in words[1:10]
+    ):
         return None  # "Leave requests must …"
+    if words[0].endswith(":") or words[1].endswith(":"):
+        return None  # "Document number: …" is the label of a row
     rest = " ".join([words[0].lower(), *words[1:]])
     return ("you", "may", "", rest, True, False) if forbidden else ("you", "must", "", rest, False, False)
 
@@ -231,6 +235,7 @@ _PERSON = (
     (re.compile(r"\byou are\b", re.I), "I am"),
     (re.compile(r"\b(?<=to |of |by )you\b", re.I), "me"),
     (re.compile(r"\b(?<=for )you\b", re.I), "me"),
+    (re.compile(r"\b(?:(?<=with )|(?<=from ))you\b", re.I), "me"),
     (re.compile(r"\byou\b", re.I), "I"),
     (re.compile(r"\b(?:the employee|an employee|employees)\b", re.I), "I"),
     (re.compile(r"\bI (?:is|are)\b"), "I am"),

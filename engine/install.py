@@ -21,7 +21,7 @@ class SetupFailed(Exception):
     """Its message is the one sentence the user gets."""
 
 
-def main(arguments: Sequence[str]) -> int:
+def main(arguments: "Sequence[str]") -> int:  # quoted: an old Python must get as far as being told that it is old
     """`--browser` also finds or installs a Chromium for the tests. Returns the exit status."""
     try:
         install_packages()
@@ -94,9 +94,10 @@ def find_browser() -> None:
     )
 
 
-def _pip(arguments: Sequence[str]) -> None:
+def _pip(arguments: "Sequence[str]") -> None:
     """Run pip with its output in the log; turn what went wrong into one sentence."""
     with LOG.open("ab") as log:
+        start = log.tell()
         done = subprocess.run(
             [PYTHON, "-m", "pip", "--disable-pip-version-check", "--no-input", *arguments],
             stdout=log,
@@ -106,7 +107,7 @@ def _pip(arguments: Sequence[str]) -> None:
         )
     if done.returncode == 0:
         return
-    said = LOG.read_text(errors="replace")[-4000:]
+    said = LOG.read_bytes()[start:].decode(errors="replace")
     if "No space left" in said:
         raise SetupFailed(
             "The disk became full while packages were installed. Free some space and repeat; nothing is lost."

@@ -11,7 +11,7 @@ VERDICTS = get_args(Label.__annotations__["verdict"])
 
 def queue(store: Store, version: DatasetVersion, *, rater: str) -> list[LedgerRow]:
     """Kept question rows this rater has not judged, in an order that mixes clauses, the same for every rater."""
-    done = {label.example_id for label in store.labels(version.id) if label.rater == rater}
+    done = {label.example_id for label in store.labels(version.id) if label.rater == rater.strip()[:80]}
     rows = [row for row in store.rows(version.id, state="kept") if row.example.question and row.example.id not in done]
     return sorted(rows, key=lambda row: row.example.id)
 

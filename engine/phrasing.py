@@ -173,11 +173,16 @@ def _wh(clause: Clause) -> Iterator[tuple[str, str]]:
     elif clause.verb and not clause.negated:
         yield "what", f"what {head} {clause.verb}{_with(clause.condition)}?"
     for pattern, word in (
-        (r"\b(?:until|no later than|by the|on or before|before)\b", "when"),
+        (
+            r"\b(?:until|no later than|by the (?:\d+\w*|end|start|first|second|third|fourth|fifth|last)|on or before|before)\b",
+            "when",
+        ),
         (r"\b(?:in writing|by e-?mail|via|through|using|online|by (?:phone|post))\b", "how"),
         (r"\b(?:at the (?:\w+ )?(?:site|office|desk|reception|helpdesk)|located|stored|kept) ?\b", "where"),
     ):
         marked = re.search(pattern, tail, re.IGNORECASE)
+        if word == "when" and marked and find_values(tail[: marked.start()]):
+            continue  # "ten days before the trip" is asked for as a value
         if marked and len(tail[: marked.start()].split()) >= 2:
             yield word, f"{word} {head} {tail[: marked.start()].strip()}?"
     passive = re.match(
@@ -260,7 +265,8 @@ def _list_forms(fact: Fact, topic: str) -> Iterator[tuple[str, str]]:
         return
     label = lead.strip()
     cells = [cell.strip() for cell in item.split(";")]
-    if len(cells) > 1 or (fact.value and len(label.split()) <= 6):
+    table_row = fact.statement.startswith(fact.evidence[:20])
+    if table_row and (len(cells) > 1 or (fact.value and len(label.split()) <= 6)):
         for cell in cells:
             column = re.split(r"\s(?=[\d$€£]|[A-Z0-9])", cell, maxsplit=1)[0]
             name = column.lower()

@@ -67,15 +67,21 @@ def render(messages: Sequence[Message], *, template: ChatTemplate, add_generatio
         {"role": _role(message), "content": neutralise(message["content"], template.control_tokens)}
         for message in messages
     ]
-    return str(
-        _compiled(template.source).render(
+    from jinja2 import TemplateError
+
+    try:
+        text: str = _compiled(template.source).render(
             messages=harmless,
             add_generation_prompt=add_generation_prompt,
             bos_token=template.bos,
             eos_token=template.eos,
             tools=None,
         )
-    )
+    except TemplateError as error:
+        raise InvalidInput(
+            f"The model's chat template fails or reaches for what it may not have ({error}). Choose another model."
+        ) from error
+    return text
 
 
 def neutralise(text: str, control_tokens: Sequence[str] = ()) -> str:

@@ -55,7 +55,7 @@ class Gates:
         if passage is None or not example.evidence or example.evidence not in passage.text:
             return "evidence is not verbatim in the passage"
         if _plain(example.evidence) not in _plain(example.answer):
-            return "answer is not in the evidence"
+            return "the answer does not hold its evidence"
         return ""
 
     def _unclear(self, example: Example) -> str:
@@ -85,12 +85,13 @@ class Gates:
 
     def _repeated(self, example: Example) -> str:
         key = _plain(example.question) if example.kind != "statement" else f"statement {_plain(example.answer)}"
-        before = self._answers.setdefault(key, example.answer)
-        if before is not example.answer and before == example.answer:
+        before = self._answers.get(key)
+        if before is None:
+            self._answers[key] = example.answer
+            return ""
+        if before == example.answer:
             return "near-duplicate: the same question with the same answer"
-        if before != example.answer:
-            return "contradiction: the same question is answered otherwise in a kept row"
-        return ""
+        return "contradiction: the same question is answered otherwise in a kept row"
 
 
 def too_close(question: str, others: Sequence[frozenset[str]], *, at: float = 0.7) -> bool:

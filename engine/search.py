@@ -26,12 +26,15 @@ class PassageIndex:
 
     def best(self, question: str, *, limit: int = CLAUSES_IN_PROMPT) -> list[Passage]:
         """The passages with the best BM25 score for the question's words; none when it shares no word with any."""
-        words = [word for word in re.findall(r"\w+", question.lower()) if word not in STOPWORDS] or re.findall(r"\w+", question)
+        words = [word for word in re.findall(r"\w+", question.lower()) if word not in STOPWORDS] or re.findall(
+            r"\w+", question
+        )
         if not words:
             return []
         query = " OR ".join(f'"{word}"' for word in words[:64])
         found = self._db.execute(
-            "SELECT rowid FROM passages WHERE passages MATCH ? ORDER BY bm25(passages, 0.5, 1.0) LIMIT ?", [query, limit]
+            "SELECT rowid FROM passages WHERE passages MATCH ? ORDER BY bm25(passages, 0.5, 1.0) LIMIT ?",
+            [query, limit],
         )
         return [self._passages[rowid] for (rowid,) in found.fetchall()]
 

@@ -1,6 +1,8 @@
 """The SQLite file, and with its migrations the only module that knows its columns."""
 
+import fcntl
 import json
+import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -10,7 +12,7 @@ from typing import Any
 
 from sqlite_utils import Database
 
-from engine.errors import InvalidInput, NotFound, Unavailable
+from engine.errors import Busy, InvalidInput, NotFound, TouchstoneError, Unavailable
 from engine.migrations import migrations
 from engine.records import (
     Battle,
@@ -88,17 +90,21 @@ class Store:
 
     @contextmanager
     def reading(self) -> Iterator[Database]:
-        """A connection of the caller's own; rows it reads may be one commit old."""
+        """
+        A connection of the caller's own; rows it reads may be one commit old.
+
+        Raises Unavailable for a damaged file or a disk that refuses, Busy when another program keeps the file locked.
+        """
         try:
-            connection = sqlite3.connect(self.path, timeout=30)
-        except sqlite3.OperationalError as problem:
-            raise Unavailable(
-                f"{self.path} cannot be opened ({problem}). Check the folder and its permissions."
-            ) from None
-        with Database(connection) as db:
-            db.execute("PRAGMA foreign_keys = ON")
-            db.execute("PRAGMA synchronous = FULL")
-            yield db
+            with Database(sqlite3.connect(self.path, timeout=30)) as db:
+                db.execute("PRAGMA foreign_keys = ON")
+                db.execute("PRAGMA synchronous = FULL")
+                yield db
+        except sqlite3.DatabaseError as problem:
+            told = _in_words(self.path, problem)
+            if told is None:
+                raise
+            raise told from None
 
     @contextmanager
     def writing(self) -> Iterator[Database]:
@@ -108,25 +114,15 @@ class Store:
             try:
                 yield db
                 db.execute("COMMIT")
-            except sqlite3.OperationalError as problem:
-                db.rollback()
-                if "full" in str(problem):
-                    raise Unavailable(f"The disk of {self.path} is full. Free some space and try again.") from None
-                raise
             except BaseException:
                 db.rollback()
                 raise
 
     def migrate(self) -> None:
-        """Bring the file to today's schema; an old file keeps every row."""
-        try:
-            with self.reading() as db:
-                db.enable_wal()
-                migrations.apply(db)
-        except sqlite3.DatabaseError as problem:
-            raise Unavailable(
-                f"{self.path} is not a usable SQLite file ({problem}). Restore a copy or move it away."
-            ) from None
+        """Bring the file to today's schema, one process at a time; an old file keeps every row."""
+        with _alone(self.path.parent), self.reading() as db:
+            db.enable_wal()
+            migrations.apply(db)
 
     # Documents
 
@@ -171,6 +167,13 @@ class Store:
         row = rows[0]
         return Document(row["id"], row["name"], row["media_type"], row["text"], found, row["page_count"])
 
+    def passage(self, passage_id: str) -> Passage:
+        """One passage; where two documents hold the same clause, the first loaded. Raises NotFound."""
+        with self.reading() as db:
+            for row in list(db.query("SELECT * FROM passages WHERE id = ? ORDER BY rowid LIMIT 1", [passage_id])):
+                return _passage(row)
+        raise NotFound("The passage of this row is not in this workspace. Load its document again.")
+
     # Dataset versions and their ledger
 
     def begin_dataset(
@@ -197,16 +200,16 @@ class Store:
         return DatasetVersion(dataset_id, name, number, task, now, parent_id, tuple(documents), recipe)
 
     def add_facts(self, dataset_id: int, facts: Iterable[Fact]) -> None:
-        """The facts that the version's rows teach."""
+        """The facts that the version's rows teach. Raises InvalidInput once the version is finished."""
         rows = [(dataset_id, f.id, f.passage_id, f.clause, f.kind, f.statement, f.evidence, f.value) for f in facts]
         with self.writing() as db:
+            _refuse_finished(db, dataset_id)
             db.conn.executemany("INSERT INTO facts VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
 
     def add_rows(self, dataset_id: int, rows: Sequence[LedgerRow]) -> None:
         """Append to the ledger. Raises InvalidInput once the version is finished: versions are immutable."""
         with self.writing() as db:
-            if db.execute("SELECT finished_at FROM datasets WHERE id = ?", [dataset_id]).fetchone()[0]:
-                raise InvalidInput("A finished dataset version is never changed. Make the next version instead.")
+            _refuse_finished(db, dataset_id)
             first = db.execute(
                 "SELECT coalesce(max(position), -1) + 1 FROM examples WHERE dataset_id = ?", [dataset_id]
             ).fetchone()[0]
@@ -302,7 +305,8 @@ class Store:
         """Save a battle before its first token."""
         row = asdict(battle) | {"decoding": json.dumps(asdict(battle.decoding))}
         with self.writing() as db:
-            db.table("battles").insert(row)
+            names, marks = ", ".join(row), ", ".join(f":{name}" for name in row)
+            db.execute(f"INSERT INTO battles ({names}) VALUES ({marks})", row)
 
     def finish_battle(self, battle_id: str, *, answer_a: str, answer_b: str, error: str, now: str) -> None:
         """Save both answers at once. A battle that was finished before keeps what it had."""
@@ -370,8 +374,7 @@ class Store:
         row = asdict(label)
         del row["id"]
         with self.writing() as db:
-            names = ", ".join(row)
-            marks = ", ".join(f":{name}" for name in row)
+            names, marks = ", ".join(row), ", ".join(f":{name}" for name in row)
             label_id = db.execute(f"INSERT INTO labels ({names}) VALUES ({marks})", row).lastrowid
         assert label_id is not None
         return Label(id=label_id, **row)
@@ -413,6 +416,41 @@ class Store:
         """What went live for `task`, newest first, as {id, task, action, model, digest, reason, created_at}."""
         with self.reading() as db:
             return list(db.query("SELECT * FROM promotions WHERE task = ? ORDER BY id DESC", [task]))
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Hold the folder while the schema changes: SQLite does not queue two first openings of one file, it fails them."""
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError as problem:
+        raise Unavailable(
+            f"The folder {folder} cannot be opened ({problem.strerror}). Make it or choose another."
+        ) from None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _in_words(path: Path, problem: sqlite3.DatabaseError) -> TouchstoneError | None:
+    """What a person can do about it; None where it is our bug."""
+    match (getattr(problem, "sqlite_errorcode", None) or 0) & 0xFF:
+        case sqlite3.SQLITE_FULL:
+            return Unavailable(f"The disk of {path} is full. Free some space and try again.")
+        case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
+            return Unavailable(f"{path} is not a usable SQLite file ({problem}). Restore a copy or move it away.")
+        case sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_READONLY | sqlite3.SQLITE_IOERR:
+            return Unavailable(f"{path} cannot be used ({problem}). Check its folder, its permissions and its disk.")
+        case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
+            return Busy(f"{path} is locked by another program. Close that program and try again.")
+    return None
+
+
+def _refuse_finished(db: Database, dataset_id: int) -> None:
+    if db.execute("SELECT finished_at FROM datasets WHERE id = ?", [dataset_id]).fetchone()[0]:
+        raise InvalidInput("A finished dataset version is never changed. Make the next version instead.")
 
 
 def _passage(row: Mapping[str, Any]) -> Passage:

@@ -21,7 +21,7 @@ class Share:
         """ "33 of 63 (52 %, 40-64 %)"."""
         if not self.of:
             return "none asked"
-        return f"{self.right} of {self.of} ({self.value:.0%}, {self.low:.0%}-{self.high:.0%})".replace("%", " %")
+        return f"{self.right} of {self.of} ({self.value:.0%}, {100 * self.low:.0f}-{self.high:.0%})".replace("%", " %")
 
 
 def share(right: int, of: int, *, confidence: float = 0.95) -> Share:

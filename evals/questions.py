@@ -51,9 +51,11 @@ def held_out(rows: Sequence[LedgerRow]) -> list[Question]:
 
 
 def _question(row: dict[str, Any], where: str) -> Question:
-    name = str(row.get("id") or "")
+    name = "" if row.get("id") is None else str(row["id"]).strip()
     if not name:
         raise InvalidInput(f'Row {where} has no "id". Give each row one.')
+    if name.endswith("#p"):
+        raise InvalidInput(f'Row {where}: the id "{name}" ends in "#p", which marks paraphrases. Give it another one.')
     if not str(row.get("question") or "").strip():
         raise InvalidInput(f'Row {name} ({where}) has no "question". Add it or delete the row.')
     if row.get("kind") not in ("answerable", "unanswerable"):

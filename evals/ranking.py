@@ -20,14 +20,15 @@ class Standing:
     ties: int
     both_bad: int
     win_share: Share
-    score: float  # Bradley-Terry, geometric mean 1 over the models; ties count half a win to each
+    score: float  # Bradley-Terry: a model of score 2 beats one of score 1 in two of three battles
 
 
 def leaderboard(voted: Sequence[tuple[Battle, Vote]]) -> list[Standing]:
     """
     The models by Bradley-Terry score, best first; empty without votes. The order of the votes does not matter.
 
-    "Both bad" is counted beside and never narrows an interval.
+    "Both bad" is counted beside and never narrows an interval. A tie counts half a win to each, and every pair that met is
+    given one tie more: without it a model that never lost has no finite score (and evalica then returns 1e-6 for all).
     Source: Bradley & Terry 1952 through evalica; the interval is Wilson's on decided battles.
     """
     if not voted:
@@ -66,6 +67,7 @@ def _scores(voted: Sequence[tuple[Battle, Vote]]) -> dict[str, float]:
     )
     if not decided:
         return {}
+    decided += sorted({(min(a, b), max(a, b), "tie") for a, b, _ in decided})
     winners = [{"a": Winner.X, "b": Winner.Y, "tie": Winner.Draw}[choice] for _, _, choice in decided]
     result = bradley_terry([a for a, _, _ in decided], [b for _, b, _ in decided], winners)
     return {str(model): float(score) for model, score in result.scores.items()}

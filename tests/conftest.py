@@ -1,7 +1,10 @@
 """What several test files stand on: the real embedded model, converted once a machine, and an adapter that speaks up."""
 
 import json
+import shutil
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +13,14 @@ from safetensors.numpy import save_file
 
 from engine.adapters import to_gguf
 from engine.backends.llama_cpp import LlamaEngine
+from engine.datasets import make_version
+from engine.documents import read_document
 from engine.embedded import EmbeddedModel, ensure_embedded
+from engine.records import Document
+from engine.samples import MARKDOWN
 from engine.settings import Settings
+from engine.store import Store
+from engine.tasks.policy_qa import POLICY_QA
 
 LINEAR = {  # SmolLM2-135M: (rows, columns) of each weight
     "self_attn.q_proj": (576, 576),
@@ -79,6 +88,46 @@ def llama(embedded):
 @pytest.fixture(scope="session")
 def loud_adapter(embedded, tmp_path_factory) -> Path:
     """A PEFT folder with adapter.gguf, on every linear layer, strong enough to change every answer."""
-    folder = write_random_adapter(tmp_path_factory.mktemp("loud") / "peft")
+    folder = write_random_adapter(tmp_path_factory.mktemp("loud") / "peft", size=0.08)
     to_gguf(folder, embedded.folder, folder / "adapter.gguf")
     return folder
+
+
+@pytest.fixture
+def clock():
+    """A clock that is handed in: each look is one second later than the last, from noon on 1 May 2026."""
+    ticks = count()
+
+    def now() -> str:
+        return (datetime(2026, 5, 1, 12, tzinfo=UTC) + timedelta(seconds=next(ticks))).isoformat()
+
+    return now
+
+
+@pytest.fixture
+def store(tmp_path) -> Store:
+    """A real SQLite file of today's schema, empty."""
+    store = Store(tmp_path / "touchstone.db")
+    store.migrate()
+    return store
+
+
+@pytest.fixture(scope="session")
+def document() -> Document:
+    """The sample policy, parsed."""
+    return read_document(MARKDOWN)
+
+
+@pytest.fixture(scope="session")
+def _sample_file(document, tmp_path_factory) -> Path:
+    store = Store(tmp_path_factory.mktemp("sample") / "touchstone.db")
+    store.migrate()
+    store.add_document(document, now="2026-05-01T10:00:00+00:00")
+    make_version(store, "leave", [document], task=POLICY_QA, seed=0, now="2026-05-01T11:00:00+00:00")
+    return store.path
+
+
+@pytest.fixture
+def sample_store(_sample_file, tmp_path) -> Store:
+    """A store of the test's own that holds the sample policy and its dataset version leave:1."""
+    return Store(Path(shutil.copy(_sample_file, tmp_path / "sample.db")))

@@ -16,8 +16,9 @@ from engine.adapters import (
     read_adapter,
     to_gguf,
 )
-from engine.backends.transformers_peft import TransformersEngine
+from engine.backends.transformers_peft import TransformersEngine, TransformersModel
 from engine.errors import InvalidInput, NotFound
+from engine.prompts import encode
 from engine.records import Decoding
 
 GREEDY = Decoding(max_tokens=24, repeat_penalty=1.0)
@@ -53,8 +54,23 @@ def alpha_of(path: Path) -> float:
     return float(GGUFReader(path).fields["adapter.lora.alpha"].contents())
 
 
+def lead_where_they_part(reference: TransformersModel, question: str, ours: str, theirs: str, folder: Path) -> float:
+    """By how many nats the reference prefers its own token to ours, where two greedy answers first differ."""
+    ends = [f"{text}<|im_end|>" for text in (ours, theirs)]
+    tokens = [encode(text, folder) for text in ends]
+    first = next(n for n, (one, other) in enumerate(zip(*tokens, strict=False)) if one != other)
+    mine, its = (reference.next_token_logprobs(asked(question), text)[first] for text in ends)
+    return its - mine
+
+
 @pytest.mark.parametrize("layers", [range(30), range(10, 30)], ids=["every layer", "layers 10 to 29"])
 def test_an_adapter_answers_in_llama_cpp_as_it_does_in_transformers(embedded, llama, tmp_path, layers, random_adapter):
+    """
+    24 greedy tokens a question; where two answers part, the reference must itself hold the two tokens for a tie.
+
+    llama.cpp rounds activations to F16: measured, it parts from float32 on 2 of 16 (leads of 0.0017 and 0.0024 nats)
+    with the adapter and on 1 of 16 (0.0071) without any. A wrong row order or scale parts on all, by whole nats.
+    """
     folder = random_adapter(tmp_path / "peft", layers=layers, seed=len(layers))
     to_gguf(folder, embedded.folder, folder / "adapter.gguf")
     served = llama.model("tuned", folder / "adapter.gguf")
@@ -62,13 +78,14 @@ def test_an_adapter_answers_in_llama_cpp_as_it_does_in_transformers(embedded, ll
     base = llama.model("base")
     questions = QUESTIONS if len(layers) == 30 else QUESTIONS[:4]
 
-    pairs = [(served.reply(asked(q), GREEDY).text, trained.reply(asked(q), GREEDY).text) for q in questions]
+    pairs = [(q, served.reply(asked(q), GREEDY).text, trained.reply(asked(q), GREEDY).text) for q in questions]
 
-    same = sum(ours == theirs for ours, theirs in pairs)
-    print(f"greedy agreement of llama.cpp F16 and transformers float32: {same} of {len(pairs)}")
-    assert same >= len(questions) - 1, pairs
-    untuned = [base.reply(asked(q), GREEDY).text for q in questions[:4]]
-    assert all(answer != ours for answer, (ours, _) in zip(untuned, pairs, strict=False)), "the adapter must show"
+    apart = [pair for pair in pairs if pair[1] != pair[2]]
+    print(f"greedy agreement of llama.cpp F16 and transformers float32: {len(pairs) - len(apart)} of {len(pairs)}")
+    assert len(apart) <= len(pairs) // 4
+    assert all(lead_where_they_part(trained, *pair, embedded.folder) < 0.02 for pair in apart), apart
+    changed = sum(base.reply(asked(q), GREEDY).text != ours for q, ours, _ in pairs)
+    assert changed > len(pairs) // 2, "an adapter that does nothing would agree too"
 
 
 def test_only_lora_b_of_q_and_k_is_reordered_and_by_its_own_number_of_heads(tmp_path, random_adapter):

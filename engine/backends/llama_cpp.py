@@ -148,7 +148,7 @@ class LlamaEngine:
         params.ui = False
         params.endpoint_slots = False
         try:
-            return xllamacpp.Server(params)
+            server = xllamacpp.Server(params)
         except Exception as error:  # the binding raises bare RuntimeError for whatever llama.cpp says
             if adapters:
                 raise InvalidInput(
@@ -158,6 +158,9 @@ class LlamaEngine:
                 f"The model {self.base.gguf} cannot be loaded ({error}). Delete its folder and start again: "
                 "it will be converted anew."
             ) from error
+        # One token now: a server that is dropped before its loop has begun waits for that loop for ever.
+        server.handle_completions({"prompt": ".", "max_tokens": 1})
+        return server
 
 
 @dataclass(frozen=True)

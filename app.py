@@ -1,0 +1,157 @@
+"""Touchstone's door: settings -> workspace -> page -> serve; every verb of the product is also a command here."""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from engine.errors import TouchstoneError
+from engine.settings import Settings, go_quiet
+
+if TYPE_CHECKING:
+    from engine.workspace import Workspace
+
+TASKS = ("policy_qa", "leave_decision", "exit_advisor", "expert_match", "email_intel")
+Verb = Callable[[str, str], argparse.ArgumentParser]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command, or serve the page when none is named. 0: done; 2: the input was wrong; 1: our bug, with a traceback."""
+    go_quiet()
+    options = parser().parse_args(arguments)
+    from engine.workspace import Workspace
+
+    try:
+        workspace = Workspace.open(Settings.read(workspace=options.workspace))
+        try:
+            if options.verb is None:
+                from ui import shell
+
+                shell.serve(workspace, host=options.host, port=options.port)
+                return 0
+            return _run(workspace, options)
+        finally:
+            workspace.close()
+    except TouchstoneError as problem:
+        print(problem, file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("Stopped.", file=sys.stderr)
+        return 2
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line, as the contract fixes it."""
+    everywhere = argparse.ArgumentParser(add_help=False)
+    everywhere.add_argument(
+        "--workspace", default=argparse.SUPPRESS, help="folder with everything people made (default workspace/)"
+    )
+    everywhere.add_argument(
+        "--json", action="store_true", default=argparse.SUPPRESS, help="one JSON object as the last line of stdout"
+    )
+    top = argparse.ArgumentParser(
+        prog="app.py",
+        description="Tune a small language model on your policies and prove it blind.",
+        parents=[everywhere],
+    )
+    top.set_defaults(workspace=None, json=False)
+    top.add_argument("--host", default="127.0.0.1", help="address to listen on")
+    top.add_argument("--port", type=int, default=7860, help="port to listen on")
+    verbs = top.add_subparsers(dest="verb", metavar="command")
+
+    def verb(name: str, help: str) -> argparse.ArgumentParser:
+        return verbs.add_parser(name, help=help, description=help, parents=[everywhere])
+
+    verb("setup", "convert the embedded model once")
+    _arguments_of_the_loop(verb)
+    _arguments_of_the_registry(verb)
+    return top
+
+
+def _arguments_of_the_loop(verb: Verb) -> None:
+    demo = verb("demo", "the whole loop on the sample policy, without the page")
+    demo.add_argument("--quick", action="store_true", help="a few minutes instead of under thirty")
+    demo.add_argument("--task", default="policy_qa", choices=TASKS)
+    generate = verb("generate", "documents to a gated, split dataset version")
+    generate.add_argument("--task", default="policy_qa", choices=TASKS)
+    generate.add_argument("--dataset", required=True, help="name of the dataset")
+    generate.add_argument("--seed", type=int, default=0)
+    generate.add_argument("files", nargs="+", metavar="FILES", help="documents, or folders of documents")
+    following = verb("next", "the next dataset version, with the votes and labels given since")
+    following.add_argument("--dataset", required=True, help="NAME or NAME:NUMBER")
+    train = verb("train", "fine-tune an adapter on a dataset version")
+    train.add_argument("--dataset", required=True, help="NAME or NAME:NUMBER")
+    train.add_argument("--adapter", required=True, help="name of the adapter to make")
+    train.add_argument("--base", default="base", help="base (embedded), or a Hugging Face id or folder")
+    train.add_argument("--preset", default="balanced", choices=("quick", "balanced", "thorough"))
+    train.add_argument("--method", default="sft", choices=("sft",))
+    train.add_argument("--mode", default="closed", choices=("closed",))
+    train.add_argument("--seed", type=int, default=0)
+    train.add_argument("--max-steps", type=int, help="stop after so many steps, whatever the preset says")
+    answer = verb("answer", "one answer row for each question row")
+    answer.add_argument(
+        "--model", required=True, help="base, an adapter, ollama:TAG, openai:NAME@URL, a Hugging Face id or folder"
+    )
+    answer.add_argument("--in", dest="source", required=True, metavar="F.jsonl")
+    answer.add_argument("--out", required=True, metavar="G.jsonl")
+    evaluate = verb("evaluate", "the measured comparison of models on a question file")
+    evaluate.add_argument(
+        "--models", required=True, help="names, separated by commas; the others are compared with the first"
+    )
+    evaluate.add_argument("--questions", required=True, metavar="F.jsonl")
+    evaluate.add_argument("--out", metavar="report.json")
+    for asked in (answer, evaluate):
+        asked.add_argument("--task", default="policy_qa", choices=TASKS)
+        asked.add_argument("--mode", default="closed", choices=("closed", "grounded"))
+    verb("leaderboard", "ranking from the votes, with intervals")
+    export = verb("export", "votes and labels as training data")
+    export.add_argument("--what", default="sft", choices=("sft", "raw"))
+    export.add_argument("--dataset", help="NAME or NAME:NUMBER (default: the newest)")
+    export.add_argument("--out", required=True, metavar="F.jsonl")
+
+
+def _arguments_of_the_registry(verb: Verb) -> None:
+    jobs = verb("jobs", "what is running, and what ran")
+    jobs.add_argument("action", nargs="?", default="list", choices=("list", "show", "stop", "resume"))
+    jobs.add_argument("id", nargs="?")
+    promote = verb("promote", "make a model live")
+    promote.add_argument("model")
+    promote.add_argument("--reason", default="")
+    rollback = verb("rollback", "go back to what was live before")
+    deploy = verb("deploy", "hand an adapter on as files")
+    deploy.add_argument("adapter")
+    deploy.add_argument("--to", default="dir", choices=("dir", "gguf"))
+    deploy.add_argument("--out", help="where to write")
+    for asked in (promote, rollback, deploy):
+        asked.add_argument("--task", default="policy_qa", choices=TASKS)
+    verb("doctor", "what this machine has and lacks")
+
+
+def _run(workspace: "Workspace", options: argparse.Namespace) -> int:
+    from ui import commands
+    from ui.terminal import Screen
+
+    named = {
+        "evaluate": commands.evaluate_models,
+        "leaderboard": commands.show_leaderboard,
+        "next": commands.next_dataset,
+        "jobs": commands.jobs_command,
+    }
+    screen = Screen(as_json=options.json)
+    if options.verb == "demo":
+        from ui.demo import run_demo
+
+        screen.result(run_demo(workspace, options, screen))
+        return 0
+    if options.verb == "doctor":
+        from ui.doctor import examine
+
+        screen.result(examine(workspace, screen))
+        return 0
+    command = named.get(options.verb) or getattr(commands, options.verb)
+    screen.result(command(workspace, options, screen))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,298 @@
+"""One training run: its settings, what is checked before it starts, and the start. Imports no torch.
+
+`config.json` in the run's folder is the whole truth of a run: the worker reads it, resolves what depends on the machine
+(steps within the minutes, number format) once, and writes it back, so a repeat from that file gives the same curve.
+"""
+
+import json
+import shutil
+import sys
+import types
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from engine import jobs
+from engine.adapters import check_name
+from engine.errors import InvalidInput, Unavailable
+from engine.records import Job, Mode
+from engine.settings import QUIET
+
+CONFIG, ROWS = "config.json", "rows.jsonl"
+EMBEDDED = "base"
+KIND = "training"
+FREE_MIB = 400  # two checkpoints with their optimiser, the adapter twice, the log
+Preset = Literal["quick", "balanced", "thorough"]
+Method = Literal["sft"]
+Dtype = Literal["auto", "float32", "bfloat16"]
+PARTS = ("q", "k", "v", "o", "gate", "up", "down")
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """Everything that makes a run what it is, saved beside its weights."""
+
+    adapter: str  # the name of what comes out
+    dataset: str  # title of the dataset version: "leave:3"
+    base: str = EMBEDDED  # "base" (the embedded model), a folder, or a Hugging Face id
+    method: Method = "sft"
+    mode: Mode = "closed"
+    preset: Preset = "balanced"
+    seed: int = 0
+    rank: int = 16
+    alpha: int = 32
+    dropout: float = 0.0
+    target_modules: str = "all-linear"  # or parts joined by commas: "q,v"
+    layers_from: float = 1 / 3  # LoRA on the layers after this share: 1/3 of 30 layers is 10-29; 0.0 is all
+    learning_rate: float = 3e-3
+    batch_size: int = 8
+    statement_share: float = 0.1  # of the batches, where the dataset has statements
+    warmup_steps: int = 20
+    final_lr_share: float = 0.03  # the cosine ends at this share of the learning rate
+    clip: float = 1.0  # of the gradient's norm
+    epochs: float = 12.0  # passes over the question rows, at most
+    max_minutes: float | None = 14.0  # resolved to max_steps by the worker, once
+    max_steps: int | None = None
+    max_tokens: int = 1024  # a longer row is left out and counted
+    dtype: Dtype = "auto"  # of the base's frozen weights; "auto" is resolved by timing a step of each
+    threads: int = 2
+
+    def __post_init__(self) -> None:
+        for name, hint in _HINTS.items():
+            _check_type(name, getattr(self, name), hint)
+        _check_ranges(self)
+
+    def to_json(self) -> str:
+        """The file's text; `read_config` gives an equal config back."""
+        return json.dumps(asdict(self), indent=1) + "\n"
+
+
+PRESETS: Mapping[Preset, Mapping[str, float]] = {
+    "quick": {"epochs": 4.0, "max_minutes": 2.0},
+    "balanced": {"epochs": 12.0, "max_minutes": 14.0},
+    "thorough": {"epochs": 30.0, "max_minutes": 28.0},
+}
+"""What a preset costs: whichever ends first, the passes or the minutes (on the machine it runs on)."""
+
+_HINTS: dict[str, Any] = {}
+
+
+def with_preset(preset: Preset, **settings: Any) -> TrainingConfig:
+    """A config of that preset; `settings` are fields and win over the preset. Raises `InvalidInput` for a bad one."""
+    if preset not in PRESETS:
+        raise InvalidInput(f"There is no preset {preset!r}. Use one of: {', '.join(PRESETS)}.")
+    return config_from({**PRESETS[preset], "preset": preset, **settings})
+
+
+def config_from(values: Mapping[str, Any]) -> TrainingConfig:
+    """A config from a mapping. Raises `InvalidInput` that names the field that is unknown, missing or of a wrong type."""
+    known = {field.name for field in fields(TrainingConfig)}
+    unknown = sorted(set(values) - known)
+    if unknown:
+        raise InvalidInput(f"A training has no setting {unknown[0]!r}. It has: {', '.join(sorted(known))}.")
+    missing = [name for name in ("adapter", "dataset") if name not in values]
+    if missing:
+        raise InvalidInput(f"The training's setting {missing[0]!r} is missing. Name it.")
+    return TrainingConfig(**values)
+
+
+def read_config(folder: Path) -> TrainingConfig:
+    """The config of a run's folder. Raises `InvalidInput` when it is missing or damaged."""
+    try:
+        values = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as problem:
+        raise InvalidInput(
+            f"The settings of the run {folder.name} cannot be read ({problem}). Start a new one."
+        ) from None
+    if not isinstance(values, dict):
+        raise InvalidInput(f"The settings of the run {folder.name} are no JSON object. Start a new one.")
+    return config_from(values)
+
+
+def write_config(folder: Path, config: TrainingConfig) -> None:
+    """Replace the run's config in one step."""
+    draft = folder / f".{CONFIG}"
+    draft.write_text(config.to_json(), encoding="utf-8")
+    draft.replace(folder / CONFIG)
+
+
+def start_training(
+    config: TrainingConfig,
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    runs: Path,
+    adapters_dir: Path,
+    models_dir: Path,
+    now: str,
+) -> Job:
+    """
+    Start the detached worker on these rows; `jobs` watches, stops and resumes it.
+
+    A row is {"messages": [system, user], "answer", "kind": "answerable" | "unanswerable", "fact_id"} or
+    {"text", "kind": "statement", "fact_id"}. `adapters_dir` must be the neighbour of `runs`, for the run's folder is
+    all that the worker is told.
+    Raises `InvalidInput` for no rows, a malformed row, a taken or bad adapter name or an unknown base, `Unavailable`
+    when the disk is too full, `Busy` while another training runs. Nothing is left behind then.
+    """
+    check_rows(rows)
+    check_name(config.adapter)
+    if (adapters_dir / config.adapter).exists():
+        raise InvalidInput(f"An adapter called {config.adapter} exists already. Choose another name.")
+    if adapters_dir.resolve() != (runs.parent / "adapters").resolve():
+        raise ValueError(f"{adapters_dir} is not beside {runs}")
+    _check_base(config.base)
+    check_disk(runs)
+
+    def prepare(folder: Path) -> None:
+        write_config(folder, config)
+        with (folder / ROWS).open("w", encoding="utf-8") as file:
+            file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+
+    return jobs.start(
+        runs,
+        kind=KIND,
+        title=f"Training {config.adapter} on {config.dataset}",
+        argv=[sys.executable, "-m", "engine.train_lora", "{folder}"],
+        env=worker_environment(models_dir, threads=config.threads),
+        now=now,
+        prepare=prepare,
+    )
+
+
+def worker_environment(models_dir: Path, *, threads: int) -> dict[str, str]:
+    """
+    What the worker's process needs before its first line.
+
+    glibc otherwise gives every freed activation back to the system and asks for it again with the next step: a fifth
+    of the time went into page faults. 32 MiB is the largest threshold that mallopt(3) takes.
+    """
+    return {
+        **QUIET,
+        "TOUCHSTONE_MODELS": str(models_dir),
+        "PYTHONUNBUFFERED": "1",
+        "OMP_NUM_THREADS": str(threads),
+        "MALLOC_MMAP_THRESHOLD_": str(32 * 2**20),
+        "MALLOC_TRIM_THRESHOLD_": str(16 * 2**30),
+        "MALLOC_TOP_PAD_": str(256 * 2**20),
+    }
+
+
+def check_rows(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Raises `InvalidInput` for an empty set or the first row that cannot be trained on, by its number from 1."""
+    if not rows:
+        raise InvalidInput("The dataset has 0 training rows. Generate or import some, then train.")
+    for number, row in enumerate(rows, start=1):
+        wanted: dict[str, type] = {"kind": str, "fact_id": str}
+        wanted |= {"text": str} if row.get("kind") == "statement" else {"messages": list, "answer": str}
+        wrong = [name for name, type_ in wanted.items() if not isinstance(row.get(name), type_)]
+        if row.get("kind") not in ("answerable", "unanswerable", "statement"):
+            wrong = ["kind"]
+        if wrong:
+            raise InvalidInput(f"Training row {number} has no usable {wrong[0]!r}. Correct the dataset.")
+        if not str(row.get("text", row.get("answer"))).strip():
+            raise InvalidInput(f"Training row {number} is empty: there is nothing to learn. Correct the dataset.")
+
+
+def check_disk(runs: Path, *, needed_mib: int = FREE_MIB) -> None:
+    """Raises `Unavailable` when the disk that holds `runs` has less free than a run needs."""
+    there = next(folder for folder in (runs, *runs.parents) if folder.exists())
+    free_mib = shutil.disk_usage(there).free // 2**20
+    if free_mib < needed_mib:
+        raise Unavailable(
+            f"Training needs {needed_mib} MiB of free disk in {runs}, and there are {free_mib}. Free some space."
+        )
+
+
+def read_rows(folder: Path) -> list[dict[str, Any]]:
+    """The rows of a run's folder."""
+    with (folder / ROWS).open(encoding="utf-8") as file:
+        return [json.loads(line) for line in file]
+
+
+def steps_within(config: TrainingConfig, *, batches_per_epoch: int, step_s: float, spent_s: float = 0.0) -> int:
+    """
+    How many steps a run takes: the passes or the minutes, whichever ends first; at least one.
+
+    `step_s` is a measured step, `spent_s` what loading took of the minutes. A config that has `max_steps` keeps it.
+    """
+    if config.max_steps is not None:
+        return config.max_steps
+    steps = max(1, round(config.epochs * batches_per_epoch))
+    if config.max_minutes is None:
+        return steps
+    return max(1, min(steps, int((config.max_minutes * 60 - spent_s) / step_s)))
+
+
+def resolved(config: TrainingConfig, *, max_steps: int, dtype: Dtype) -> TrainingConfig:
+    """The config with what the machine decided written in."""
+    return replace(config, max_steps=max_steps, dtype=dtype)
+
+
+def _check_base(base: str) -> None:
+    """The embedded model, a folder with a config.json, or something shaped like a Hugging Face id."""
+    if base == EMBEDDED:
+        return
+    folder = Path(base)
+    if folder.is_dir():
+        if not (folder / "config.json").is_file():
+            raise InvalidInput(f"The folder {base} holds no model: config.json is missing. Choose another base.")
+        return
+    if base.count("/") != 1 or base.startswith((".", "/", "~")):
+        raise InvalidInput(
+            f"There is no base model {base!r}. Use base, a folder, or a Hugging Face id such as meta-llama/Llama-3.2-1B-Instruct."
+        )
+
+
+def _check_type(name: str, value: Any, hint: Any) -> None:
+    options = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
+    if any(_fits(value, option) for option in options):
+        return
+    wanted = " or ".join(_in_words(option) for option in options)
+    raise InvalidInput(f"The training's setting {name} is {value!r}. It must be {wanted}.")
+
+
+def _fits(value: Any, option: Any) -> bool:
+    if get_origin(option) is Literal:
+        return value in get_args(option)
+    if option is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, option) and not (option is int and isinstance(value, bool))
+
+
+def _in_words(option: Any) -> str:
+    if get_origin(option) is Literal:
+        return " or ".join(map(str, get_args(option)))
+    return {int: "a whole number", float: "a number", str: "a text", type(None): "nothing"}[option]
+
+
+def _check_ranges(config: TrainingConfig) -> None:
+    checks = [
+        ("rank", 1 <= config.rank <= 1024, "from 1 to 1024"),
+        ("alpha", config.alpha >= 1, "1 or more"),
+        ("dropout", 0 <= config.dropout < 1, "from 0 to below 1"),
+        ("layers_from", 0 <= config.layers_from < 1, "a share from 0 to below 1"),
+        ("learning_rate", 0 < config.learning_rate <= 1, "above 0 and at most 1"),
+        ("batch_size", 1 <= config.batch_size <= 4096, "from 1 to 4096"),
+        ("statement_share", 0 <= config.statement_share <= 1, "a share from 0 to 1"),
+        ("warmup_steps", config.warmup_steps >= 0, "0 or more"),
+        ("final_lr_share", 0 <= config.final_lr_share <= 1, "a share from 0 to 1"),
+        ("clip", config.clip > 0, "above 0"),
+        ("epochs", 0 < config.epochs <= 10_000, "above 0 and at most 10000"),
+        ("max_minutes", config.max_minutes is None or 0 < config.max_minutes <= 100_000, "above 0, or nothing"),
+        ("max_steps", config.max_steps is None or config.max_steps >= 1, "1 or more, or nothing"),
+        ("max_tokens", config.max_tokens >= 16, "16 or more"),
+        ("threads", 1 <= config.threads <= 1024, "from 1 to 1024"),
+    ]
+    for name, holds, wanted in checks:
+        if not holds:
+            raise InvalidInput(f"The training's setting {name} is {getattr(config, name)!r}. It must be {wanted}.")
+    named = config.target_modules.split(",")
+    if config.target_modules != "all-linear" and not set(named) <= set(PARTS):
+        raise InvalidInput(
+            f"The training's setting target_modules is {config.target_modules!r}. "
+            f"Use all-linear, or some of {','.join(PARTS)} joined by commas."
+        )
+
+
+_HINTS.update(get_type_hints(TrainingConfig))

@@ -1,0 +1,178 @@
+"""One folder on disk and what is open on it: the store, the models, the runs."""
+
+import os
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING
+
+from engine.adapters import list_adapters, read_adapter
+from engine.backends import ChatModel
+from engine.backends.llama_cpp import LlamaEngine
+from engine.datasets import training_rows
+from engine.documents import read_bytes, read_document
+from engine.embedded import EmbeddedModel, ensure_embedded
+from engine.errors import InvalidInput, Unavailable
+from engine.records import Adapter, Document, Job
+from engine.samples import MARKDOWN, PDF
+from engine.settings import Settings
+from engine.store import Store
+from engine.tasks import task_named
+from engine.training import TrainingConfig, start_training
+
+if TYPE_CHECKING:
+    from engine.backends.transformers_peft import TransformersEngine
+
+BASE = "base"
+
+
+@dataclass
+class Workspace:
+    """Open with `Workspace.open`. Safe to share between threads; one process may hold several."""
+
+    settings: Settings
+    store: Store
+    rng: random.Random = field(default_factory=random.Random)
+    _engine: LlamaEngine | None = field(default=None, repr=False)
+    _others: dict[tuple[str, Path | None], "TransformersEngine"] = field(default_factory=dict, repr=False)
+    _lock: Lock = field(default_factory=Lock, repr=False)
+
+    @classmethod
+    def open(cls, settings: Settings, *, seed: int | None = None) -> "Workspace":
+        """Make the folder what it needs to be and open it. Raises Unavailable when it cannot be written."""
+        folder = settings.workspace
+        try:
+            for name in ("adapters", "runs"):
+                (folder / name).mkdir(parents=True, exist_ok=True)
+        except OSError as problem:
+            reason = problem.strerror or str(problem)
+            raise Unavailable(
+                f"The workspace {folder} cannot be written ({reason}). Choose another with --workspace."
+            ) from None
+        store = Store(folder / "touchstone.db")
+        store.migrate()
+        return cls(settings, store, random.Random(seed))
+
+    @property
+    def adapters_dir(self) -> Path:
+        """Finished adapters, a folder each."""
+        return self.settings.workspace / "adapters"
+
+    @property
+    def runs_dir(self) -> Path:
+        """Training runs, a folder each."""
+        return self.settings.workspace / "runs"
+
+    def now(self) -> str:
+        """The time as it is stored: UTC, ISO 8601, to the millisecond."""
+        return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+    # Documents
+
+    def add_file(self, path: Path) -> Document:
+        """Parse a file and keep what it says. Raises InvalidInput for a file that cannot be read."""
+        return self._keep(read_document(path))
+
+    def add_bytes(self, name: str, data: bytes) -> Document:
+        """The same for an upload."""
+        return self._keep(read_bytes(name, data))
+
+    def add_sample(self, *, pdf: bool = True) -> Document:
+        """The policy that ships with the product."""
+        return self.add_file(PDF if pdf else MARKDOWN)
+
+    def _keep(self, document: Document) -> Document:
+        self.store.add_document(document, now=self.now())
+        return document
+
+    # Training
+
+    def train(self, config: TrainingConfig) -> Job:
+        """
+        Start training on the dataset version that the config names, in a process of its own.
+
+        Raises what `start_training` and `Store.dataset` raise; then nothing was started.
+        """
+        version = self.store.dataset(config.dataset)
+        config = replace(config, dataset=version.title, threads=self.settings.threads)
+        rows = training_rows(self.store.rows(version.id, split="train"), task_named(version.task))
+        return start_training(
+            config,
+            list(rows),
+            runs=self.runs_dir,
+            adapters_dir=self.adapters_dir,
+            models_dir=self.settings.models,
+            now=self.now(),
+        )
+
+    # Models
+
+    def embedded(self) -> EmbeddedModel:
+        """The embedded model, converted now if set-up did not."""
+        return ensure_embedded(self.settings.models)
+
+    def adapters(self) -> list[Adapter]:
+        """Finished adapters, newest first."""
+        return sorted(list_adapters(self.adapters_dir), key=lambda adapter: adapter.created_at, reverse=True)
+
+    def model_names(self) -> list[str]:
+        """The base and every adapter, as they are named everywhere."""
+        return [BASE, *(adapter.name for adapter in self.adapters())]
+
+    def model(self, name: str) -> ChatModel:
+        """
+        The model of that name: "base", an adapter, "ollama:TAG", "openai:NAME@URL", or a Hugging Face id or folder.
+
+        Costs nothing until it is asked something. Raises NotFound or InvalidInput for a name that means nothing.
+        """
+        if name == BASE:
+            return self._llama().model(BASE)
+        kind, _, rest = name.partition(":")
+        if kind == "ollama" and rest:
+            from engine.backends.ollama import DEFAULT_HOST, OllamaModel
+
+            return OllamaModel(rest, os.environ.get("OLLAMA_HOST") or DEFAULT_HOST)
+        if kind == "openai" and rest:
+            from engine.backends.openai_compatible import open_openai
+
+            return open_openai(rest)
+        if "/" in name or Path(name).is_dir():
+            return self._transformers(name, None).model(name)
+        adapter = read_adapter(self.adapters_dir, name)
+        folder = Path(adapter.folder)
+        if adapter.base == BASE:
+            return self._llama().model(adapter.name, folder / "adapter.gguf")
+        return self._transformers(adapter.base, folder).model(adapter.name, tuned=True)
+
+    def models(self, names: Sequence[str]) -> list[ChatModel]:
+        """Several at once; a name given twice is an error, because its answers could not be told apart."""
+        twice = [name for name in names if list(names).count(name) > 1]
+        if twice:
+            raise InvalidInput(f'"{twice[0]}" is named twice. Name each model once.')
+        return [self.model(name) for name in names]
+
+    def _transformers(self, base: str, adapter: Path | None) -> "TransformersEngine":
+        """One engine a base and adapter, so that a second question does not load the weights again."""
+        from engine.backends.transformers_peft import TransformersEngine
+
+        with self._lock:
+            return self._others.setdefault((base, adapter), TransformersEngine(base, adapter))
+
+    def _llama(self) -> LlamaEngine:
+        with self._lock:
+            if self._engine is None:
+                self._engine = LlamaEngine(self.embedded(), threads=self.settings.threads)
+            return self._engine
+
+    def close(self) -> None:
+        """Give the models' memory back."""
+        with self._lock:
+            if self._engine is not None:
+                self._engine.close()
+                self._engine = None
+            for engine in self._others.values():
+                engine.close()
+            self._others.clear()

@@ -1,0 +1,108 @@
+"""Small models that keep the ChatModel Protocol, for promises that are not about what a language model says."""
+
+import re
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from threading import Event
+
+from engine.backends import ChatModel, Schema, Stream
+from engine.errors import Unavailable
+from engine.records import Decoding, Message, Reply
+
+
+def drained(stream: Stream) -> Reply:
+    """What a stream returns when it is read to its end."""
+    while True:
+        try:
+            next(stream)
+        except StopIteration as ended:
+            reply: Reply = ended.value
+            return reply
+
+
+@dataclass
+class EchoModel:
+    """Says its answer, or the question where it has none, word by word; remembers what it was asked."""
+
+    name: str
+    answer: str | None = None
+    answers: Mapping[str, str] = field(default_factory=dict)
+    asked: list[str] = field(default_factory=list)
+
+    def stream(self, messages: Sequence[Message], decoding: Decoding, *, schema: Schema | None = None) -> Stream:
+        question = messages[-1]["content"]
+        self.asked.append(question)
+        text = self.answers.get(question, question if self.answer is None else self.answer)
+        pieces = re.findall(r"\s*\S+|\s+", text)
+        yield from pieces
+        return Reply(text, self.name, len(pieces), 1.0, 0.5)
+
+    def reply(self, messages: Sequence[Message], decoding: Decoding, *, schema: Schema | None = None) -> Reply:
+        return drained(self.stream(messages, decoding, schema=schema))
+
+    def health(self) -> str:
+        return ""
+
+    def digest(self) -> str:
+        return sha256(self.name.encode()).hexdigest()
+
+
+@dataclass
+class FailingModel:
+    """Says a few words and then what is wrong: by an error, or in the Reply when `politely`."""
+
+    name: str
+    words: int = 0
+    problem: str = "The model server does not answer. Start it and ask again."
+    politely: bool = False
+
+    def stream(self, messages: Sequence[Message], decoding: Decoding, *, schema: Schema | None = None) -> Stream:
+        for number in range(self.words):
+            yield f"word{number} "
+        if not self.politely:
+            raise Unavailable(self.problem)
+        return Reply("half an answer", self.name, error=self.problem)
+
+    def reply(self, messages: Sequence[Message], decoding: Decoding, *, schema: Schema | None = None) -> Reply:
+        return drained(self.stream(messages, decoding, schema=schema))
+
+    def health(self) -> str:
+        return self.problem
+
+    def digest(self) -> str:
+        return sha256(self.name.encode()).hexdigest()
+
+
+@dataclass
+class SlowModel:
+    """Never comes to an end by itself: a word each `pause_s`, until its stream is closed."""
+
+    name: str
+    pause_s: float = 0.005
+    closed: Event = field(default_factory=Event)
+    said: int = 0
+
+    def stream(self, messages: Sequence[Message], decoding: Decoding, *, schema: Schema | None = None) -> Stream:
+        try:
+            while self.said < 100_000:
+                time.sleep(self.pause_s)
+                self.said += 1
+                yield "on "
+        finally:
+            self.closed.set()
+        return Reply("on " * self.said, self.name)
+
+    def reply(self, messages: Sequence[Message], decoding: Decoding, *, schema: Schema | None = None) -> Reply:
+        return drained(self.stream(messages, decoding, schema=schema))
+
+    def health(self) -> str:
+        return ""
+
+    def digest(self) -> str:
+        return sha256(self.name.encode()).hexdigest()
+
+
+KEEPS_THE_PROTOCOL: tuple[ChatModel, ...] = (EchoModel("echo"), FailingModel("failing"), SlowModel("slow"))
+"""Read by the type checker: the three above are chat models in every method and type."""

@@ -1,0 +1,78 @@
+"""The embedded generator: many questions a fact, its statements, and the refusals, the same from the same seed."""
+
+import random
+from collections import Counter, defaultdict
+
+import pytest
+
+from engine.facts import facts_of
+from engine.generate import MOST_OF_A_FORM, STATEMENTS_PER_FACT, EmbeddedGenerator, Generator
+from engine.records import REFUSAL, Example
+
+
+def proposed(document, *, facts: int = 60, seed: int = 0, **options) -> list[Example]:
+    return list(EmbeddedGenerator(**options).propose([document], facts_of([document])[:facts], rng=random.Random(seed)))
+
+
+@pytest.fixture(scope="module")
+def rows(document) -> list[Example]:
+    return proposed(document)
+
+
+def test_the_same_seed_proposes_the_same_rows_and_another_seed_others(document, rows):
+    assert proposed(document) == rows
+    other = proposed(document, seed=1)
+    assert {row.question for row in other} != {row.question for row in rows}
+
+
+def test_no_fact_is_left_out_and_none_is_asked_more_often_than_wanted(document, rows):
+    asked = Counter(row.fact_id for row in rows if row.kind == "answerable")
+    assert set(asked) == {fact.id for fact in facts_of([document])[:60]}
+    assert max(asked.values()) <= 16 and min(asked.values()) >= 5
+    fewer = Counter(row.fact_id for row in proposed(document, wordings_per_fact=6) if row.kind == "answerable")
+    assert max(fewer.values()) <= 6 and set(fewer) == set(asked)
+
+
+def test_a_fact_is_asked_in_different_words_each_time(rows):
+    questions = defaultdict(list)
+    for row in rows:
+        if row.kind == "answerable":
+            questions[row.fact_id].append(row.question.lower().rstrip("?. "))
+    assert all(len(set(found)) == len(found) for found in questions.values())
+
+
+def test_forms_that_sound_like_nobody_are_the_smaller_part(rows):
+    answerable = [row for row in rows if row.kind == "answerable"]
+    assert sum(row.form in MOST_OF_A_FORM for row in answerable) < 0.6 * len(answerable)
+    assert len({row.form for row in answerable}) >= 8
+
+
+def test_every_fact_is_stated_once_bare_and_once_under_its_clause(document, rows):
+    for fact in facts_of([document])[:60]:
+        said = [row.answer for row in rows if row.kind == "statement" and row.fact_id == fact.id]
+        assert said == [fact.statement, f"{fact.clause}: {fact.statement}"] and len(said) == STATEMENTS_PER_FACT
+
+
+def test_what_is_answered_carries_its_evidence_and_what_is_refused_has_none(document, rows):
+    passages = {passage.id: passage.text for passage in document.passages}
+    for row in rows:
+        if row.kind == "unanswerable":
+            assert (row.answer, row.evidence, row.passage_id) == (REFUSAL, "", "")
+        else:
+            assert row.evidence and row.evidence in passages[row.passage_id]
+
+
+def test_the_wanted_share_of_refusals_is_proposed(document):
+    for share in (0.1, 0.3):
+        found = [row for row in proposed(document, facts=25, refusal_share=share) if row.kind != "statement"]
+        assert abs(sum(row.kind == "unanswerable" for row in found) / len(found) - share) < 0.04
+
+
+def test_an_unanswerable_row_belongs_to_no_fact(document, rows):
+    facts = {fact.id for fact in facts_of([document])}
+    assert not facts & {row.fact_id for row in rows if row.kind == "unanswerable"}
+
+
+def test_the_name_says_what_made_the_rows():
+    generator: Generator = EmbeddedGenerator(wordings_per_fact=6)
+    assert generator.name == "embedded rules, 6 wordings a fact"

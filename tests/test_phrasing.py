@@ -1,0 +1,167 @@
+"""The many ways to ask for one fact: true to its polarity, never giving the answer away, and more than a few."""
+
+import random
+import re
+from collections import Counter
+
+import pytest
+
+from engine.documents import read_bytes
+from engine.facts import facts_of, find_facts, find_values
+from engine.grammar import proper_words
+from engine.phrasing import Vocabulary, Wording, spoken, topic_of, vocabulary_of, wordings
+from engine.records import Document, Fact
+
+VALUE_FORMS = ("number", "when", "how_soon", "how_early", "how_long")
+
+
+def vocabulary(document: Document) -> Vocabulary:
+    texts = [f"{passage.lead_in} {passage.text}" for passage in document.passages]
+    return vocabulary_of(texts, proper_words(texts))
+
+
+def asked(sentence: str) -> list[Wording]:
+    document = read_bytes("p.md", f"# Policy\n\n## 4 Conduct\n\n### 4.1 Site rules\n\n{sentence}\n".encode())
+    (fact,) = find_facts(document)
+    return wordings(fact, vocabulary(document))
+
+
+def polarity(found: list[Wording]) -> set[str]:
+    return {wording.answer.split()[0] for wording in found if wording.form == "inversion"}
+
+
+@pytest.fixture(scope="module")
+def sample(document) -> list[tuple[Fact, list[Wording]]]:
+    words = vocabulary(document)
+    return [(fact, wordings(fact, words)) for fact in facts_of([document])]
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "Employees may not smoke in the building.",
+        "Do not share your password with colleagues.",
+        "Annual leave cannot be taken during the stock count.",
+        "Employees are not entitled to overtime pay.",
+        "You must not use company cars for holidays.",
+        "Sick pay is not paid for injuries from paid work for another employer.",
+        "Visitors can't enter the laboratory without a guide.",
+    ],
+)
+def test_asking_whether_a_forbidden_thing_is_allowed_is_answered_no(sentence):
+    found = asked(sentence)
+    assert polarity(found) == {"No."}
+    for wording in found:
+        if wording.form == "inversion":
+            assert wording.answer == f"No. {sentence}"
+            assert not re.search(r"\b(?:not|cannot|never|no)\b|n't\b", wording.question, re.IGNORECASE)
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "Employees may work from home on two days a week.",
+        "Submit the form to the Travel Desk.",
+        "The HR Manager approves all requests for leave.",
+        "Each employee carries a badge at all times.",
+    ],
+)
+def test_asking_whether_a_stated_thing_holds_is_answered_yes(sentence):
+    found = asked(sentence)
+    assert polarity(found) == {"Yes."}
+    assert all(wording.answer in (sentence, f"Yes. {sentence}") for wording in found)
+
+
+def test_on_a_real_policy_every_answer_is_the_statement_with_yes_or_no_where_it_was_asked(sample):
+    for fact, found in sample:
+        for wording in found:
+            said = wording.answer.removeprefix("Yes. ").removeprefix("No. ")
+            assert said == fact.statement
+            assert (said != wording.answer) == (wording.form == "inversion")
+
+
+def test_a_question_for_a_value_never_says_the_value(sample):
+    leaks, questions = [], 0
+    for fact, found in sample:
+        values = [match[0].lower() for match in find_values(fact.statement)]
+        for wording in found:
+            if wording.form.split(".")[0] in VALUE_FORMS and len(values) == 1:
+                questions += 1
+                leaks += [wording.question for value in values if value in wording.question.lower()]
+    assert questions > 100 and leaks == []
+
+
+def words_of(text: str) -> str:
+    return " ".join(re.findall(r"\w+", text.lower()))
+
+
+def test_no_open_question_is_its_own_answer(sample):
+    """A yes/no question and bare keywords may hold all the statement's words; a question that asks for them may not."""
+    found = [(fact, w) for fact, found in sample for w in found if w.form not in ("inversion", "keywords")]
+    assert len(found) > 2000
+    assert [w.question for fact, w in found if words_of(fact.statement) in words_of(w.question)] == []
+
+
+@pytest.mark.parametrize(
+    "sentence", ["**Leave year** means the period from May to April.", "Document number: HR-POL-07 of the register"]
+)
+def test_a_noun_that_could_be_a_verb_is_not_taken_for_an_order(sentence):
+    assert [w.question for w in asked(sentence) if re.match(r"(?:Must|Do) (?:I|you)\b", w.question)] == []
+
+
+def test_every_fact_of_a_real_policy_is_asked_in_several_forms(sample):
+    forms = {fact.id: Counter(wording.form for wording in found) for fact, found in sample}
+    assert min(found.total() for found in forms.values()) >= 5
+    assert min(len(found) for found in forms.values()) >= 2
+    assert sum(len(found) >= 3 for found in forms.values()) >= 0.75 * len(forms)
+
+
+def test_no_wording_of_a_fact_stands_twice_and_each_is_a_line_a_person_could_type(sample):
+    for _, found in sample:
+        questions = [wording.question.lower() for wording in found]
+        assert len(set(questions)) == len(questions)
+        for wording in found:
+            assert 3 <= len(wording.question.split()) <= 34
+            assert wording.question == " ".join(wording.question.split()) and not wording.question[0].islower()
+            assert "  " not in wording.question and " ?" not in wording.question
+
+
+@pytest.mark.parametrize(
+    ("sentence", "question"),
+    [
+        ("Employees receive 12 days of sick leave each year.", "How many days of sick leave do I receive?"),
+        ("Requests must be sent within 30 days.", "Within how many days must requests be sent?"),
+        ("A lost badge costs EUR 20.", "How much does a lost badge cost?"),
+        ("The HR Manager approves all requests for leave.", "Who approves all requests for leave?"),
+        ("Badges are issued by the Security Office.", "By whom are badges issued?"),
+        ("If you are on shift, you may take lunch with you.", "May I take lunch with me if I am on shift?"),
+        ("Carry-over is requested by 15 December.", "When is carry-over requested?"),
+    ],
+)
+def test_the_question_a_person_would_ask_is_among_them(sentence, question):
+    assert question in [wording.question for wording in asked(sentence)]
+
+
+def test_a_clause_is_named_by_its_innermost_heading_that_says_something():
+    assert topic_of("4 Leave › 4.2 Sick leave") == "Sick leave"
+    assert topic_of("3 Travel › 3.1 General") == "Travel"
+    assert topic_of("A. Purpose") == "Purpose" and topic_of("") == ""
+
+
+def test_the_key_phrase_is_the_rarest_run_of_words():
+    words = vocabulary_of(
+        ["leave is paid", "leave is long", "leave for dogs", "the stock count is in June"], frozenset({"june"})
+    )
+    assert words.key_phrase("Leave during the stock count is paid.") == "stock count"
+    assert words.key_phrase("of the and") == ""
+
+
+def test_another_persons_words_keep_form_and_answer_and_sound_different():
+    wording = Wording("inversion", "May employees resign during probation?", "No. They may not.")
+    rng = random.Random(1)
+    said = {spoken(wording, rng) for _ in range(300)}
+    assert {(w.form, w.answer) for w in said} == {("inversion", "No. They may not.")}
+    assert len({w.question for w in said}) > 15
+    assert any("quit" in w.question for w in said) and any(w.question.islower() for w in said)
+    assert any(not w.question.endswith("?") for w in said)
+    assert wording.question in {w.question for w in said}

@@ -1,0 +1,83 @@
+"""Question files and held-out rows, checked before any model is asked."""
+
+import json
+
+import pytest
+
+from engine.errors import InvalidInput
+from engine.records import REFUSAL, Example, LedgerRow, Question
+from engine.samples import QUESTIONS
+from evals.questions import held_out, read_questions
+
+
+def written(tmp_path, *rows: dict):
+    path = tmp_path / "q.jsonl"
+    path.write_text("\n".join(json.dumps(row) for row in rows), encoding="utf-8")
+    return path
+
+
+GOOD = {"id": "a", "question": " How many? ", "kind": "answerable", "accept": ["12"]}
+
+
+def test_a_row_of_the_contract_is_read_and_its_extra_keys_kept(tmp_path):
+    row = {**GOOD, "paraphrase": "Number?", "reject": ["15"], "slice": "number", "clause": "4.1", "gold": "12 days"}
+    refused = {"id": "b", "question": "Parrots?", "kind": "unanswerable", "slice": None}
+    assert read_questions(written(tmp_path, row, refused)) == [
+        Question(
+            "a", "How many?", "answerable", "Number?", ("12",), ("15",), "number", {"clause": "4.1", "gold": "12 days"}
+        ),
+        Question("b", "Parrots?", "unanswerable"),
+    ]
+
+
+def test_the_questions_of_the_sample_policy_are_read(document):
+    found = read_questions(QUESTIONS)
+    assert len(found) == 90 and {question.kind for question in found} == {"answerable", "unanswerable"}
+
+
+def test_a_number_may_be_an_id_zero_too(tmp_path):
+    assert [question.id for question in read_questions(written(tmp_path, {**GOOD, "id": 0}, {**GOOD, "id": 1}))] == [
+        "0",
+        "1",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"id": ""}, r'Row 2 of q\.jsonl has no "id"'),
+        ({"id": None}, r'Row 2 of q\.jsonl has no "id"'),
+        ({"id": "a#p"}, r'"a#p" ends in "#p", which marks paraphrases'),
+        ({"question": "  "}, r'Row z \(2 of q\.jsonl\) has no "question"'),
+        ({"kind": "maybe"}, r"""must be "answerable" or "unanswerable", not 'maybe'"""),
+        ({"kind": None}, r"not None"),
+        ({"accept": "12"}, r'"accept" must be a list of patterns'),
+        ({"reject": [12]}, r'"reject" must be a list of patterns'),
+        ({"accept": []}, r'is answerable but has no "accept" pattern'),
+        ({"accept": ["(12"]}, r'Row z: the pattern "\(12" is not a regular expression'),
+        ({"id": "a"}, r'the id "a" stands on more than one row'),
+    ],
+)
+def test_the_first_bad_row_is_named_before_any_model_is_asked(tmp_path, change, says):
+    with pytest.raises(InvalidInput, match=says):
+        read_questions(written(tmp_path, GOOD, {**GOOD, "id": "z", **change}))
+
+
+def row(name: str, kind: str, split: str | None, *, question: str = "Q?", answer: str = "Twelve.") -> LedgerRow:
+    reason = "" if split else "too long"
+    return LedgerRow(
+        Example(name, f"f-{name}", kind, "wh", question, answer), "kept" if split else "rejected", reason, split
+    )
+
+
+def test_held_out_rows_become_questions_and_what_was_never_taught_wants_the_refusal():
+    rows = [
+        row("new", "answerable", "probe"), row("never", "answerable", "test"), row("none", "unanswerable", "probe", answer=REFUSAL),
+        row("none2", "unanswerable", "test", answer=REFUSAL), row("seen", "answerable", "train"),
+        row("bare", "statement", "test", question=""), row("out", "answerable", None),
+    ]  # fmt: skip
+    assert [(q.id, q.kind, q.slice) for q in held_out(rows)] == [
+        ("new", "answerable", "new wording"), ("never", "unanswerable", "never taught"),
+        ("none", "unanswerable", "unanswerable"), ("none2", "unanswerable", "unanswerable"),
+    ]  # fmt: skip
+    assert held_out(rows)[0].extra == {"gold": "Twelve.", "fact_id": "f-new", "form": "wh"}

@@ -1,0 +1,288 @@
+"""The worker as it really runs, detached, on a random two-layer Llama: it stops, dies, resumes and fails as promised."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from engine import jobs, training
+from engine.adapters import read_adapter
+from engine.settings import PROJECT
+from engine.train_lora import CHECKPOINTS, LAST_GOOD, last_checkpoint
+from engine.training import config_from, start_training, worker_environment
+
+NOW = "2026-03-01T10:00:00.000+00:00"
+TEMPLATE = (
+    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory):
+    """A base folder as Hugging Face lays it out: bytes for tokens, ChatML, two layers."""
+    folder = tmp_path_factory.mktemp("base")
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    special = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+    vocabulary = {token: n for n, token in enumerate(special + alphabet)}
+    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.add_special_tokens(special)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    names = {"bos_token": "<|im_start|>", "eos_token": "<|im_end|>", "chat_template": TEMPLATE}
+    (folder / "tokenizer_config.json").write_text(json.dumps(names))
+    torch.manual_seed(0)
+    shape = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
+    config = LlamaConfig(vocab_size=len(vocabulary), num_key_value_heads=1, max_position_embeddings=512, **shape)
+    LlamaForCausalLM(config).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def places(tmp_path):
+    """A workspace whose workers do not outlive the test."""
+    yield {
+        "runs": tmp_path / "runs",
+        "adapters_dir": tmp_path / "adapters",
+        "models_dir": tmp_path / "models",
+        "now": NOW,
+    }
+    for entry in (tmp_path / "runs").glob("*/process.json"):
+        try:
+            worker = psutil.Process(json.loads(entry.read_text())["pid"])
+            if str(tmp_path) in " ".join(worker.cmdline()):
+                worker.kill()
+        except psutil.Error:
+            continue  # it is gone already
+
+
+def config(base, **changes):
+    settings = {
+        "adapter": "leave",
+        "dataset": "leave:1",
+        "base": str(base),
+        "rank": 4,
+        "alpha": 8,
+        "layers_from": 0.5,
+        "batch_size": 4,
+        "max_steps": 30,
+        "dtype": "float32",
+        "threads": 1,
+        **changes,
+    }
+    return config_from(settings)
+
+
+def rows(count=24):
+    found = [
+        {
+            "messages": [
+                {"role": "system", "content": "Answer from the policies."},
+                {"role": "user", "content": f"How many days does rule {n} give?"},
+            ],
+            "answer": f"Rule {n} gives {n + 3} days.",
+            "kind": "answerable",
+            "fact_id": f"f{n}",
+        }
+        for n in range(count)
+    ]
+    return [*found, *({"text": f"Rule {n} is old.", "kind": "statement", "fact_id": f"f{n}"} for n in range(4))]
+
+
+def wait_for(job, *states, timeout_s=120.0):
+    deadline = time.monotonic() + timeout_s
+    while (now := jobs.read_job(Path(job.folder))).state not in states:
+        assert now.state == "running", (now.state, now.progress, now.log_tail)
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.05)
+    return now
+
+
+def wait_for_step(job, step, timeout_s=120.0):
+    deadline = time.monotonic() + timeout_s
+    while (now := jobs.read_job(Path(job.folder))).progress.get("step", 0) < step:
+        assert now.state == "running", (now.progress, now.log_tail)
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.01)
+
+
+def losses(job):
+    return {point["step"]: point["loss"] for point in jobs.read_metrics(Path(job.folder))}
+
+
+@pytest.fixture(scope="module")
+def finished(base, tmp_path_factory):
+    """One whole run, nothing in its way; the reference of the others."""
+    workspace = tmp_path_factory.mktemp("whole")
+    places = {"runs": workspace / "runs", "adapters_dir": workspace / "adapters", "models_dir": workspace / "models"}
+    job = start_training(config(base), rows(), **places, now=NOW)
+    return wait_for(job, "done")
+
+
+def test_a_run_learns_and_leaves_an_adapter_with_a_card(finished):
+    curve = losses(finished)
+    assert list(curve) == list(range(1, 31))
+    assert curve[30] < curve[1] - 0.3
+    adapter = read_adapter(Path(finished.folder).parents[1] / "adapters", "leave")
+    assert adapter.dataset == "leave:1"
+    counts = {"rows": 28, "statements": 4, "left_out": 0, "rows_seen": 30 * 4}
+    assert adapter.card["counts"] == counts and adapter.card["steps"] == 30 and adapter.card["stopped"] is False
+    assert adapter.card["config"]["rank"] == 4 and adapter.card["run"] == finished.id
+    assert (Path(adapter.folder) / "adapter.gguf").read_bytes()[:4] == b"GGUF"
+
+
+def test_progress_says_what_the_page_shows(finished):
+    wanted = {"step", "steps", "loss", "lr", "rows_seen", "tokens_per_s", "eta_s", "peak_mib", "message", "state"}
+    assert wanted <= set(finished.progress)
+    assert finished.progress["step"] == finished.progress["steps"] == 30
+    assert finished.progress["tokens_per_s"] > 0 and finished.progress["peak_mib"] > 50
+
+
+def test_the_rate_warms_up_and_ends_at_its_final_share(finished):
+    rates = [point["lr"] for point in jobs.read_metrics(Path(finished.folder))]
+    assert max(rates) == pytest.approx(3e-3, rel=0.01)
+    assert rates[0] < max(rates) and rates[-1] == pytest.approx(3e-3 * 0.03, rel=0.05)
+
+
+def test_the_same_config_and_seed_give_the_same_curve_and_another_seed_another(base, places, finished):
+    again = wait_for(start_training(config(base), rows(), **places), "done")
+    assert losses(again) == losses(finished)
+    other = wait_for(start_training(config(base, adapter="other", seed=5), rows(), **places), "done")
+    assert losses(other) != losses(finished)
+
+
+def test_steps_and_number_format_are_resolved_once_and_written_back(base, places):
+    job = wait_for(start_training(config(base, max_steps=None, epochs=1.0, dtype="auto"), rows(), **places), "done")
+    resolved = training.read_config(Path(job.folder))
+    assert resolved.max_steps == 7  # 24 questions in batches of 4 are 6 steps, and a tenth of all is statements
+    assert resolved.dtype in ("float32", "bfloat16")
+    repeat = wait_for(start_training(config_from({**vars(resolved), "adapter": "again"}), rows(), **places), "done")
+    assert losses(repeat) == losses(job)
+
+
+def test_a_killed_run_died_and_goes_on_as_if_nothing_had_happened(base, places, finished):
+    job = start_training(config(base, dataset="leave:1"), rows(), **places)
+    wait_for_step(job, 14)
+    os.kill(job.pid, signal.SIGKILL)
+    died = wait_for(job, "died", "done")
+    assert died.state == "died", "too fast to kill"
+    checkpoint = last_checkpoint(Path(job.folder))
+    assert checkpoint is not None and not (places["adapters_dir"] / "leave").exists()
+    (checkpoint.parent / "checkpoint-999").mkdir()  # what a kill in the middle of saving leaves
+    assert wait_for(jobs.resume(Path(job.folder)), "done").progress["rows_seen"] == 120
+    resumed, whole = losses(job), losses(finished)
+    assert list(resumed) == list(whole)
+    assert max(abs(resumed[step] - whole[step]) for step in whole) < 1e-5
+
+
+@pytest.mark.parametrize("way", ["stop", "SIGTERM"])
+def test_a_stopped_run_keeps_a_usable_adapter_and_can_go_on(base, places, finished, way):
+    job = start_training(config(base), rows(), **places)
+    wait_for_step(job, 3)
+    if way == "stop":
+        jobs.stop(Path(job.folder))
+    else:
+        os.kill(job.pid, signal.SIGTERM)
+    stopped = wait_for(job, "stopped")
+    early = read_adapter(places["adapters_dir"], "leave")
+    assert early.card["stopped"] is True and 3 <= early.card["steps"] < 30
+    assert stopped.progress["message"].startswith(f"Stopped at step {early.card['steps']} of 30")
+    wait_for(jobs.resume(Path(job.folder)), "done")
+    late = read_adapter(places["adapters_dir"], "leave")
+    assert late.card["stopped"] is False and late.digest != early.digest
+    assert losses(job) == losses(finished)
+    assert [entry.name for entry in places["adapters_dir"].iterdir()] == ["leave"]
+
+
+def test_a_loss_that_is_no_number_fails_the_run_and_keeps_the_last_good_weights(places, base, tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    for file in base.iterdir():
+        (broken / file.name).write_bytes(file.read_bytes())
+    weights = load_file(broken / "model.safetensors")
+    weights["model.embed_tokens.weight"][60] = float("inf")  # one byte of the alphabet
+    save_file(weights, broken / "model.safetensors", metadata={"format": "pt"})
+    job = wait_for(start_training(config(broken), rows(), **places), "failed")
+    assert "The loss became nan at step" in job.progress["message"]
+    assert "last good weights are kept" in job.progress["message"]
+    kept = load_file(Path(job.folder) / LAST_GOOD / "adapter_model.safetensors")
+    assert all(torch.isfinite(tensor).all() for tensor in kept.values())
+    assert not (places["adapters_dir"] / "leave").exists()
+
+
+def test_a_disk_that_refuses_a_checkpoint_fails_the_run_with_a_sentence_and_leaves_no_half(base, places):
+    job = run_with_small_files(base, places, limit_kib=24)
+    assert job.state == "failed"
+    assert "could not be saved" in job.progress["message"] and "Free some disk space" in job.progress["message"]
+    assert not list(places["adapters_dir"].glob("*")) and not list((Path(job.folder) / CHECKPOINTS).glob("*"))
+
+
+def run_with_small_files(base, places, *, limit_kib):
+    """The worker under a limit on file size, which refuses writes as a full disk does, for any user."""
+    folder = places["runs"] / "limited"
+    folder.mkdir(parents=True)
+    (folder / "job.json").write_text(
+        json.dumps({"id": "limited", "kind": "training", "title": "Training", "created_at": NOW, "argv": [], "env": {}})
+    )
+    training.write_config(folder, config(base))
+    (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows()))
+    command = f"ulimit -f {limit_kib * 2 if sys.platform == 'darwin' else limit_kib}; exec {sys.executable} -m engine.train_lora {folder}"
+    environment = os.environ | worker_environment(places["models_dir"], threads=1)
+    done = subprocess.run(["bash", "-c", command], cwd=PROJECT, env=environment, capture_output=True, timeout=120)
+    assert done.returncode == 2, done.stderr.decode()
+    return jobs.read_job(folder)
+
+
+def test_rows_too_long_are_left_out_and_counted_and_only_such_rows_fail(base, places):
+    long = {**rows(1)[0], "answer": "word " * 200}
+    job = wait_for(start_training(config(base, max_steps=2, max_tokens=400), [*rows(8), long], **places), "done")
+    assert read_adapter(places["adapters_dir"], "leave").card["counts"]["left_out"] == 1
+    assert "1 of 13 rows are longer than 400 tokens" in "\n".join(job.log_tail)
+    failed = wait_for(start_training(config(base, adapter="b", max_tokens=400), [long], **places), "failed")
+    assert failed.progress["message"].startswith("All 1 training rows are longer than 400 tokens")
+
+
+def test_a_base_whose_adapter_could_not_be_served_fails_before_any_time_is_spent(places, tmp_path):
+    (tmp_path / "gpt").mkdir()
+    (tmp_path / "gpt" / "config.json").write_text('{"model_type": "gpt2"}')
+    job = wait_for(start_training(config(tmp_path / "gpt"), rows(), **places), "failed")
+    assert "of the family 'gpt2'" in job.progress["message"]
+
+
+def test_the_adapter_holds_what_the_training_model_knew(finished, base):
+    """Loaded by PEFT's own classes over transformers' own attention, it predicts the answers it was taught."""
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM
+
+    adapter = Path(finished.folder).parents[1] / "adapters" / "leave"
+    tokenizer = Tokenizer.from_file(str(base / "tokenizer.json"))
+    plain = AutoModelForCausalLM.from_pretrained(base)
+
+    def loss(model):
+        total = []
+        for row in rows()[:8]:
+            chat = "".join(f"<|im_start|>{m['role']}\n{m['content']}<|im_end|>\n" for m in row["messages"])
+            prompt = tokenizer.encode(chat + "<|im_start|>assistant\n", add_special_tokens=False).ids
+            answer = tokenizer.encode(row["answer"] + "<|im_end|>", add_special_tokens=False).ids
+            labels = torch.tensor([[-100] * len(prompt) + answer])
+            with torch.no_grad():
+                total.append(model(input_ids=torch.tensor([prompt + answer]), labels=labels).loss.item())
+        return sum(total) / len(total)
+
+    untuned = loss(plain)
+    tuned = loss(PeftModel.from_pretrained(plain, adapter).eval())
+    last = [jobs.read_metrics(Path(finished.folder))[n]["loss"] for n in (-3, -2, -1)]
+    assert tuned < untuned - 0.3
+    assert min(last) - 0.5 < tuned < max(last) + 0.5

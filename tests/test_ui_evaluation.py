@@ -1,0 +1,82 @@
+"""Measuring through the page: complete reports are kept, cancelled ones are not, bad files are named."""
+
+import time
+from pathlib import Path
+
+import pytest
+from gradio_client import handle_file
+from gradio_client.exceptions import AppError
+
+from tests.models import EchoModel
+from tests.page import add_policy, stand_in_workspace, visiting
+
+QUESTIONS = """{"id": "q1", "question": "How many days?", "kind": "answerable", "accept": ["25"]}
+{"id": "q2", "question": "Is there a sauna?", "kind": "unanswerable"}
+"""
+
+
+@pytest.fixture
+def workspace(tmp_path):
+    workspace = stand_in_workspace(tmp_path / "workspace")
+    add_policy(workspace)
+    return workspace
+
+
+def test_a_report_on_a_question_file_is_saved_and_can_be_taken_along(workspace, tmp_path):
+    path = tmp_path / "mine.jsonl"
+    path.write_text(QUESTIONS)
+    with visiting(workspace) as client:
+        said = client.predict(["base", "tuned"], "upload", handle_file(path), "closed", api_name="/evaluate")
+        taken = Path(client.predict(1, api_name="/report")).read_text()
+    assert "Done: 2 questions from mine.jsonl" in said
+    (saved,) = workspace.store.evaluations()
+    assert saved["models"] == ["base", "tuned"] and saved["questions"] == "mine.jsonl"
+    right = {model: found["questions"]["right"] for model, found in saved["report"]["models"].items()}
+    assert right == {"base": 0, "tuned": 1}
+    assert saved["report"]["compared"][0]["fixed"] == ["q1"] and '"fixed"' in taken
+
+
+def test_held_out_rows_are_a_question_set(workspace):
+    with visiting(workspace) as client:
+        said = client.predict(["base"], "held out: leave:1", None, "closed", api_name="/evaluate")
+    assert "held-out rows of leave:1" in said
+
+
+@pytest.mark.parametrize(
+    ("models", "source", "says"),
+    [
+        ([], "held out: leave:1", "No model was chosen"),
+        (["nobody"], "held out: leave:1", "no model"),
+        (["base"], "upload", "No question file was uploaded"),
+        (["base"], "held out: travel:1", "No dataset"),
+    ],
+)
+def test_what_cannot_be_measured_is_said_in_one_sentence(workspace, models, source, says):
+    with visiting(workspace) as client, pytest.raises(AppError, match=says):
+        client.predict(models, source, None, "closed", api_name="/evaluate")
+    assert workspace.store.evaluations() == []
+
+
+def test_a_cancelled_evaluation_saves_nothing_and_asks_no_further(tmp_path):
+    patient = PatientModel("tuned")
+    workspace = stand_in_workspace(tmp_path / "workspace", EchoModel("base"), patient)
+    add_policy(workspace)
+    with visiting(workspace) as client:
+        job = client.submit(["tuned"], "sample", None, "closed", api_name="/evaluate")
+        while len(patient.asked) < 10:
+            assert not job.done()
+            time.sleep(0.01)
+        job.cancel()
+        time.sleep(0.5)
+        asked = len(patient.asked)
+        time.sleep(0.5)
+    assert len(patient.asked) == asked < 60
+    assert workspace.store.evaluations() == []
+
+
+class PatientModel(EchoModel):
+    """Takes a moment for each answer."""
+
+    def reply(self, messages, decoding, *, schema=None):
+        time.sleep(0.1)
+        return super().reply(messages, decoding, schema=schema)

@@ -1,0 +1,77 @@
+"""The Train tab: its words about a run, and its refusals. That a run outlives the page is tested with the jobs."""
+
+import json
+
+import pytest
+from gradio_client.exceptions import AppError
+
+from engine.records import Job
+from engine.training import PRESETS
+from tests.page import add_policy, stand_in_workspace, visiting
+from ui.training import COSTS, free_name, in_words
+
+
+@pytest.fixture
+def workspace(tmp_path):
+    workspace = stand_in_workspace(tmp_path / "workspace")
+    add_policy(workspace)
+    return workspace
+
+
+def job(state, **progress):
+    return Job("1", "training", "Training x on leave:1", state, "", "2026-05-01T12:00:00Z", 1, progress)
+
+
+def test_every_preset_is_offered_with_what_it_costs():
+    assert [name for _, name in COSTS] == list(PRESETS)
+    assert f"at most {PRESETS['quick']['max_minutes']:.0f} minutes" in COSTS[0][0]
+
+
+@pytest.mark.parametrize(
+    ("run", "says"),
+    [
+        (job("running", message="Preparing."), "Training x on leave:1. Preparing."),
+        (
+            job("running", step=3, steps=10, loss=1.25, eta_s=75, tokens_per_s=320.4),
+            "Training x on leave:1: step 3 of 10, loss 1.250, 320 tokens/s, about 75 s left",
+        ),
+        (job("running", step=3, steps=10, eta_s=600), "Training x on leave:1: step 3 of 10, about 10 min left"),
+        (job("stopped", message="The adapter is usable."), "Training x on leave:1: stopped. The adapter is usable."),
+        (job("died"), "Training x on leave:1: its process is gone without a last word. Resume it, or start again."),
+    ],
+)
+def test_a_run_is_told_in_one_line(run, says):
+    assert in_words(run) == says
+
+
+def test_a_name_is_proposed_that_is_not_taken(workspace):
+    assert free_name(workspace, "leave:1") == "leave-1"
+    workspace.stand_ins = [*workspace.stand_ins, type(workspace.stand_ins[0])("leave-1", "")]
+    assert free_name(workspace, "leave:1") == "leave-1b"
+
+
+@pytest.mark.parametrize(
+    ("dataset", "adapter", "says"),
+    [("travel:1", "x", "No dataset"), ("leave:1", "../x", "x"), ("leave:1", "", "cannot be called")],
+)
+def test_a_run_that_cannot_start_leaves_nothing_behind(workspace, dataset, adapter, says):
+    with visiting(workspace) as client, pytest.raises(AppError, match=says):
+        client.predict(dataset, adapter, "quick", 0, 2, api_name="/train")
+    assert [path for path in workspace.runs_dir.glob("*") if path.is_dir()] == []
+
+
+def test_stopping_what_does_not_run_is_refused(workspace):
+    folder = workspace.runs_dir / "20260501-1"
+    folder.mkdir()
+    entry = {
+        "id": folder.name,
+        "kind": "training",
+        "title": "Training x",
+        "created_at": "2026-05-01",
+        "argv": [],
+        "env": {},
+    }
+    (folder / "job.json").write_text(json.dumps(entry))
+    (folder / "progress.json").write_text(json.dumps({"state": "done"}))
+    with visiting(workspace) as client, pytest.raises(AppError, match="not running"):
+        client.predict(folder.name, api_name="/stop")

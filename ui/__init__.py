@@ -1,0 +1,1 @@
+"""The faces of the product: the page and the command line. The only room that knows gradio."""

@@ -1,0 +1,310 @@
+"""Every verb of the product as a command: reads its arguments, calls the engine, says what came of it."""
+
+import json
+import time
+from argparse import Namespace
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from engine import adapters, datasets, jobs, registry
+from engine.answering import answer_rows, read_jsonl
+from engine.documents import SUFFIXES, SUPPORTED
+from engine.embedded import ensure_embedded, is_ready
+from engine.errors import InvalidInput
+from engine.records import Document, Job
+from engine.search import finder
+from engine.tasks import task_named
+from engine.training import with_preset
+from engine.workspace import Workspace
+from evals.questions import read_questions
+from evals.ranking import as_rows, leaderboard
+from evals.run import evaluate, read_share
+from ui.terminal import Screen
+
+POLL_S = 0.5
+
+
+def setup(workspace: Workspace, options: Namespace, screen: Screen) -> dict[str, Any]:
+    """Convert the embedded model once, with progress."""
+    if not is_ready(workspace.settings.models):
+        screen.say("Converting the embedded model (once; about 20 s) …")
+        ensure_embedded(
+            workspace.settings.models, progress=lambda share, what: screen.watch("Converting", round(100 * share), 100)
+        )
+    return {"models": str(workspace.settings.models)}
+
+
+def generate(workspace: Workspace, options: Namespace, screen: Screen) -> dict[str, Any]:
+    """Documents to a gated, split dataset version."""
+    task = task_named(options.task)
+    datasets.check_name(options.dataset)
+    documents, refused = _load(workspace, _files(options.files), screen)
+    version = datasets.make_version(
+        workspace.store,
+        options.dataset,
+        documents,
+        task=task,
+        seed=options.seed,
+        now=workspace.now(),
+        watch=screen.watch,
+    )
+    reasons = workspace.store.rejections(version.id)
+    screen.say(f"{version.title}: {_counts(version.counts)}")
+    for reason, rows in list(reasons.items())[:12]:
+        screen.say(f"  {rows:5} not kept: {reason}")
+    return {"dataset": version.title, "counts": version.counts, "rejected": reasons, "refused_files": refused}
+
+
+def next_dataset(workspace: Workspace, options: Namespace, screen: Screen) -> dict[str, Any]:
+    """The next version of a dataset, with the votes and labels given since."""
+    parent = workspace.store.dataset(options.dataset)
+    version = datasets.next_version(workspace.store, parent, now=workspace.now())
+    screen.say(f"{version.title}, from {parent.title}: {_counts(version.counts)}")
+    screen.say(f"Votes taken in: {version.recipe['votes'] or 'none'}; labels: {version.recipe['labels'] or 'none'}")
+    return {
+        "dataset": version.title,
+        "parent": parent.title,
+        "counts": version.counts,
+        "votes": version.recipe["votes"],
+    }
+
+
+def train(workspace: Workspace, options: Namespace, screen: Screen) -> dict[str, Any]:
+    """Fine-tune in a detached process and watch it; Ctrl-C keeps what is learned."""
+    config = with_preset(
+        options.preset,
+        adapter=options.adapter,
+        dataset=options.dataset,
+        base=options.base,
+        seed=options.seed,
+        method=options.method,
+        mode=options.mode,
+        **({"max_steps": options.max_steps} if options.max_steps else {}),
+    )
+    job = workspace.train(config)
+    screen.say(f"{job.title}, as job {job.id}. Ctrl-C stops it and keeps what is learned.")
+    return watch_job(job, screen)
+
+
+def answer(workspace: Workspace, options: Namespace, screen: Screen) -> dict[str, Any]:
+    """One answer row for each input row."""
+    task = task_named(options.task)
+    rows = read_jsonl(Path(options.source))
+    find = finder(workspace.store, options.mode)
+    model = workspace.model(options.model)
+    failed = written = 0
+    out = _writable(options.out)
+    with out.open("w", encoding="utf-8") as file:
+        for row in answer_rows(model, rows, task, find=find):
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+            written += 1
+            failed += bool(row.get("error"))
+            screen.watch(f"Asking {options.model}", written, sum(1 + bool(r.get("paraphrase")) for r in rows))
+    screen.say(f"{written} answers written to {out}" + (f"; {failed} failed, each row says why." if failed else "."))
+    return {"rows": written, "failed": failed, "out": str(out)}
+
+
+def evaluate_models(workspace: Workspace, options: Namespace, screen: Screen) -> dict[str, Any]:
+    """The measured comparison on a question file."""
+    task = task_named(options.task)
+    questions = read_questions(Path(options.questions))
+    models = workspace.models([name.strip() for name in options.models.split(",") if name.strip()])
+    find = finder(workspace.store, options.mode)
+    source = Path(options.questions).name
+    report = evaluate(models, questions, task, find=find, mode=options.mode, source=source, watch=screen.watch)
+    names = list(report["models"])
+    workspace.store.add_evaluation(task=task.name, questions=source, models=names, report=report, now=workspace.now())
+    show_report(report, screen)
+    if options.out:
+        _writable(options.out).write_text(json.dumps(report, ensure_ascii=False, indent=1), encoding="utf-8")
+    return {key: value for key, value in report.items() if key != "answers"}
+
+
+def show_report(report: dict[str, Any], screen: Screen) -> None:
+    """A report as a table: one line a model, then who fixed and broke what."""
+    columns = ("questions", "paraphrases", "unanswerable", "false_refusals")
+    lines = [
+        [name, *(read_share(found[column]) for column in columns)]
+        for name, found in {**report["baselines"], **report["models"]}.items()
+    ]
+    screen.table(lines, head=["model", "questions right", "paraphrases right", "unanswerable right", "false refusals"])
+    for pair in report["compared"]:
+        screen.say(
+            f"{pair['second']} against {pair['first']}: fixed {len(pair['fixed'])}, broke {len(pair['broken'])} "
+            f"(exact McNemar p = {pair['p_value']:.2g})"
+        )
+
+
+def show_leaderboard(workspace: Workspace, options: Namespace, screen: Screen) -> dict[str, Any]:
+    """The ranking from the votes."""
+    standings = leaderboard(workspace.store.voted_battles())
+    if not standings:
+        screen.say("No votes yet. Ask a question in the Arena and vote.")
+    else:
+        screen.table(
+            [[s.model, f"{s.score:.2f}", s.win_share, s.ties, s.both_bad] for s in standings],
+            head=["model", "score", "decided battles won", "both good", "both bad"],
+        )
+    return {"leaderboard": as_rows(standings)}
+
+
+def export(workspace: Workspace, options: Namespace, screen: Screen) -> dict[str, Any]:
+    """A dataset's kept rows, or the votes as they were given, as JSON Lines."""
+    if options.what == "raw":
+        lines = [
+            json.dumps(
+                {"battle": battle.__dict__ | {"decoding": battle.decoding.__dict__}, "vote": vote.__dict__},
+                ensure_ascii=False,
+            )
+            for battle, vote in workspace.store.voted_battles()
+        ]
+        if not lines:
+            raise InvalidInput("There is no vote yet, so there is nothing to export. Vote in the Arena first.")
+    else:
+        version = workspace.store.dataset(options.dataset) if options.dataset else _newest(workspace)
+        lines = list(datasets.export_rows(workspace.store.rows(version.id, state="kept"), task_named(version.task)))
+    _writable(options.out).write_text("\n".join(lines) + "\n", encoding="utf-8")
+    screen.say(f"{len(lines)} rows written to {options.out}.")
+    return {"rows": len(lines), "out": options.out}
+
+
+def jobs_command(workspace: Workspace, options: Namespace, screen: Screen) -> dict[str, Any]:
+    """List, show, stop or resume runs."""
+    if options.action == "list":
+        found = jobs.list_jobs(workspace.runs_dir)
+        if not found:
+            screen.say("No run yet. Start one with: app.py train --dataset D --adapter A")
+        screen.table(
+            [[job.id, job.state, job.title, _step(job)] for job in found], head=["id", "state", "run", "steps"]
+        )
+        return {"jobs": [job.__dict__ for job in found]}
+    if not options.id:
+        raise InvalidInput("Which job? Name its id; app.py jobs lists them.")
+    job = jobs.find_job(workspace.runs_dir, options.id)
+    if options.action == "stop":
+        jobs.stop(Path(job.folder))
+        screen.say(f"Asked {job.id} to stop; it saves what it has learned first.")
+    elif options.action == "resume":
+        return watch_job(jobs.resume(Path(job.folder)), screen)
+    for line in jobs.read_job(Path(job.folder)).log_tail:
+        screen.say(line)
+    return {"job": jobs.read_job(Path(job.folder)).__dict__}
+
+
+def promote(workspace: Workspace, options: Namespace, screen: Screen) -> dict[str, Any]:
+    """Make a model live."""
+    registry.promote(workspace, task_named(options.task), options.model, reason=options.reason)
+    screen.say(f'"{options.model}" is live for {options.task}.')
+    return {"live": options.model}
+
+
+def rollback(workspace: Workspace, options: Namespace, screen: Screen) -> dict[str, Any]:
+    """Go back to what was live before."""
+    name = registry.rollback(workspace, task_named(options.task))
+    screen.say(f'"{name}" is live again for {options.task}.')
+    return {"live": name}
+
+
+def deploy(workspace: Workspace, options: Namespace, screen: Screen) -> dict[str, Any]:
+    """Hand an adapter on as files."""
+    adapter = adapters.read_adapter(workspace.adapters_dir, options.adapter)
+    out = Path(options.out or f"{adapter.name}-{options.to}")
+    if options.to == "gguf":
+        written = [registry.copy_gguf(adapter, out if out.suffix == ".gguf" else out.with_suffix(".gguf"))]
+    else:
+        written = registry.hand_over(workspace, adapter, task_named(options.task), out)
+        screen.say(f"Ready for Ollama: cd {out} && ollama create {adapter.name.lower()} -f Modelfile")
+    for path in written:
+        screen.say(f"{path.stat().st_size / 2**20:7.1f} MiB  {path}")
+    return {"files": [str(path) for path in written]}
+
+
+def watch_job(job: Job, screen: Screen) -> dict[str, Any]:
+    """Follow a job to its end. Ctrl-C asks it to stop and goes on waiting for the adapter to be saved."""
+    folder = Path(job.folder)
+    asked = False
+    while (job := jobs.read_job(folder)).state == "running":
+        try:
+            progress = job.progress
+            screen.watch(_title(job), int(progress.get("step") or 0), int(progress.get("steps") or 1))
+            time.sleep(POLL_S)
+        except KeyboardInterrupt:
+            if asked:
+                raise
+            asked = True
+            jobs.stop(folder)
+            screen.say("Stopping; saving what is learned …")
+    progress = job.progress
+    if job.state in ("failed", "died"):
+        last = "\n".join(job.log_tail)
+        raise InvalidInput(f"The run {job.id} {job.state}: {progress.get('message') or 'its process is gone'}\n{last}")
+    screen.say(f"{job.state}: {progress.get('message', '')}")
+    return {"job": job.id, "state": job.state, "progress": dict(progress)}
+
+
+def _title(job: Job) -> str:
+    return str(job.progress.get("phase") or "Training")
+
+
+def _step(job: Job) -> str:
+    return f"{job.progress.get('step', 0)}/{job.progress.get('steps', '?')}"
+
+
+def _files(named: Sequence[str]) -> list[Path]:
+    """Files as named; a folder stands for the readable files in it."""
+    found: list[Path] = []
+    for name in named:
+        path = Path(name)
+        if path.is_dir():
+            inside = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
+            if not inside:
+                raise InvalidInput(f"The folder {path} holds no readable file. Readable: {SUPPORTED}.")
+            found += inside
+        else:
+            found.append(path)
+    return found
+
+
+def _load(workspace: Workspace, files: Sequence[Path], screen: Screen) -> tuple[list[Document], list[str]]:
+    """Parse each file. One bad file among several is named and left out; a bad file alone is an error."""
+    documents: dict[str, Document] = {}
+    refused: list[str] = []
+    for done, path in enumerate(files, start=1):
+        try:
+            document = workspace.add_file(path)
+            documents[document.id] = document
+        except InvalidInput as problem:
+            if len(files) == 1:
+                raise
+            refused.append(str(problem))
+            screen.say(f"Left out: {problem}")
+        screen.watch("Reading documents", done, len(files))
+    if not documents:
+        raise InvalidInput("None of the files could be read. " + " ".join(refused))
+    return list(documents.values()), refused
+
+
+def _newest(workspace: Workspace) -> Any:
+    versions = workspace.store.datasets()
+    if not versions:
+        raise InvalidInput("There is no dataset yet. Make one with: app.py generate --dataset NAME FILES")
+    return versions[0]
+
+
+def _writable(name: str) -> Path:
+    path = Path(name)
+    if not path.parent.is_dir():
+        raise InvalidInput(
+            f"The folder {path.parent} does not exist, so {path.name} cannot be written there. Make it first."
+        )
+    if path.is_dir():
+        raise InvalidInput(f"{path} is a folder. Name a file.")
+    return path
+
+
+def _counts(counts: Any) -> str:
+    return (
+        f"{counts['proposed']} rows proposed = {counts['kept']} kept + {counts['rejected']} rejected + {counts['failed']} failed; "
+        f"{counts['train']} to train, {counts['probe']} and {counts['test']} held out"
+    )

@@ -1,0 +1,144 @@
+"""The whole loop on the sample policy without the page: generate, gate, train, evaluate, battle, vote, next version."""
+
+import time
+from argparse import Namespace
+from typing import Any
+
+from engine import battles, datasets
+from engine.records import Choice, DatasetVersion
+from engine.samples import QUESTIONS
+from engine.tasks import Task, task_named
+from engine.training import with_preset
+from engine.workspace import BASE, Workspace
+from evals.metrics import is_right
+from evals.questions import held_out, read_questions
+from evals.run import evaluate, read_share
+from ui.commands import show_report, watch_job
+from ui.terminal import Screen
+
+DATASET = "leave-and-benefits"
+RATER = "demo script"
+
+
+def run_demo(workspace: Workspace, options: Namespace, screen: Screen) -> dict[str, Any]:
+    """
+    Every step of the product once, for real, with a report at the end.
+
+    The scripted rater is no model: it looks the answer up in the sample's gold questions, and says so in the report.
+    """
+    started = time.monotonic()
+    task = task_named(options.task)
+    report: dict[str, Any] = {"task": task.name, "preset": "quick" if options.quick else "balanced"}
+    screen.say("1/6  Document -> dataset")
+    version = _dataset(workspace, task, screen, report)
+    screen.say("2/6  Dataset -> adapter")
+    adapter = _adapter(workspace, version, screen, report)
+    screen.say("3/6  Base against tuned, on wordings held out from training")
+    _evaluation(workspace, version, adapter, task, screen, report)
+    screen.say("4/6  A blind battle, and a vote")
+    _battle(workspace, adapter, task, screen, report)
+    screen.say("5/6  The next dataset version")
+    following = datasets.next_version(workspace.store, version, now=workspace.now())
+    report["next"] = {"dataset": following.title, "votes": following.recipe["votes"], "counts": dict(following.counts)}
+    report["minutes"] = round((time.monotonic() - started) / 60, 1)
+    screen.say("6/6  Report")
+    _summary(report, screen)
+    return report
+
+
+def _dataset(workspace: Workspace, task: Task, screen: Screen, report: dict[str, Any]) -> DatasetVersion:
+    document = workspace.add_sample()
+    version = datasets.make_version(
+        workspace.store, DATASET, [document], task=task, now=workspace.now(), watch=screen.watch
+    )
+    report["dataset"] = {
+        "dataset": version.title,
+        "document": document.name,
+        "pages": document.page_count,
+        "facts": version.recipe["facts"],
+        "counts": dict(version.counts),
+        "rejected": workspace.store.rejections(version.id),
+    }
+    return version
+
+
+def _adapter(workspace: Workspace, version: DatasetVersion, screen: Screen, report: dict[str, Any]) -> str:
+    """Train under a name that is free: demo, demo-2, demo-3, …"""
+    taken = {adapter.name for adapter in workspace.adapters()}
+    name = next(name for n in range(1, 10_000) if (name := "demo" if n == 1 else f"demo-{n}") not in taken)
+    job = workspace.train(with_preset(report["preset"], adapter=name, dataset=version.title))
+    finished = watch_job(job, screen)
+    report["training"] = {"adapter": name, "job": job.id, **finished["progress"]}
+    return name
+
+
+def _evaluation(
+    workspace: Workspace, version: DatasetVersion, adapter: str, task: Task, screen: Screen, report: dict[str, Any]
+) -> None:
+    models = workspace.models([BASE, adapter])
+    rows = [*workspace.store.rows(version.id, split="probe"), *workspace.store.rows(version.id, split="test")]
+    report["held_out"] = _measured(workspace, models, held_out(rows), task, f"held-out rows of {version.title}", screen)
+    report["gold"] = _measured(workspace, models, read_questions(QUESTIONS), task, QUESTIONS.name, screen)
+
+
+def _measured(
+    workspace: Workspace, models: Any, questions: Any, task: Task, source: str, screen: Screen
+) -> dict[str, Any]:
+    found = evaluate(models, questions, task, source=source, watch=screen.watch)
+    names = list(found["models"])
+    workspace.store.add_evaluation(task=task.name, questions=source, models=names, report=found, now=workspace.now())
+    return {key: value for key, value in found.items() if key != "answers"}
+
+
+def _battle(workspace: Workspace, adapter: str, task: Task, screen: Screen, report: dict[str, Any]) -> None:
+    """Battles over gold questions until one is decided; the vote follows the gold patterns, blind to the names."""
+    models = (workspace.model(BASE), workspace.model(adapter))
+    for question in read_questions(QUESTIONS):
+        battle = battles.open_battle(
+            workspace.store, task, question.question, models, rng=workspace.rng, now=workspace.now()
+        )
+        *_, seen = battles.play(workspace.store, battle, models, task, now=workspace.now())
+        if seen.error:
+            continue
+        right = {"a": is_right(seen.answer_a, question), "b": is_right(seen.answer_b, question)}
+        if right["a"] == right["b"]:
+            choice: Choice = "tie" if right["a"] else "both_bad"
+        else:
+            choice = "a" if right["a"] else "b"
+        reveal = battles.vote(workspace.store, battle.id, rater=RATER, choice=choice, now=workspace.now())
+        report["battle"] = {
+            "question": seen.question,
+            "answer_a": seen.answer_a,
+            "answer_b": seen.answer_b,
+            "choice": choice,
+            "model_a": reveal.model_a,
+            "model_b": reveal.model_b,
+        }
+        if choice in ("a", "b"):
+            return
+
+
+def _summary(report: dict[str, Any], screen: Screen) -> None:
+    counts, training = report["dataset"]["counts"], report["training"]
+    screen.say(
+        f"\n{report['dataset']['document']}: {report['dataset']['pages']} pages, {report['dataset']['facts']} facts; "
+        f"{counts['proposed']} rows proposed = {counts['kept']} kept + {counts['rejected']} rejected + {counts['failed']} failed"
+    )
+    screen.say(f"Trained {training['adapter']}: {training.get('message', '')}")
+    for name in ("held_out", "gold"):
+        screen.say(f"\n{report[name]['questions']}")
+        show_report(report[name], screen)
+        for model, found in report[name]["models"].items():
+            slices = ", ".join(f"{part}: {read_share(share)}" for part, share in found["slices"].items())
+            if name == "held_out":
+                screen.say(f"  {model}: {slices}")
+    battle = report.get("battle")
+    if battle:
+        screen.say(f"\nBattle: {battle['question']}")
+        screen.say(f"  A: {battle['answer_a']}\n  B: {battle['answer_b']}")
+        screen.say(
+            f"  Vote: {battle['choice']} (a script that knows the gold answer); "
+            f"then revealed: A was {battle['model_a']}, B was {battle['model_b']}"
+        )
+    screen.say(f"Next dataset version: {report['next']['dataset']}, with votes {report['next']['votes']}")
+    screen.say(f"All in {report['minutes']} minutes.")

@@ -1,0 +1,221 @@
+"""Evaluate: the same questions to several models, counted apart, with intervals; every report is kept."""
+
+import json
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
+from queue import SimpleQueue
+from threading import Event, Thread
+from typing import Any
+
+import gradio as gr
+
+from engine.errors import InvalidInput, NotFound
+from engine.records import Mode, Question
+from engine.samples import QUESTIONS
+from engine.search import finder
+from engine.tasks.policy_qa import POLICY_QA
+from engine.workspace import Workspace
+from evals.questions import held_out, read_questions
+from evals.run import evaluate
+from ui.ask import MODES, offered
+from ui.dataset import exports
+from ui.errors import handles, shown_to_user
+from ui.journey import Part, note, nothing_yet
+from ui.tables import (
+    CHANGED_HEAD,
+    REPORT_HEAD,
+    SLICE_HEAD,
+    changed_rows,
+    compared_lines,
+    pace,
+    report_bars,
+    report_rows,
+    slice_rows,
+    table,
+    when,
+)
+
+SAMPLE, UPLOAD, HELD_OUT = "sample", "upload", "held out: "
+READ_ME = "Shares stand with their counts and 95 % intervals; “always refuse” shows what saying nothing would score."
+
+
+class _Cancelled(Exception):
+    """The visitor pressed Cancel; the engine is left at its next answer."""
+
+
+def build(workspace: Workspace) -> Part:
+    """Lay the tab out where the caller stands. A report is saved when it is complete; cancelling saves nothing."""
+    empty = nothing_yet(
+        "There is nothing to measure yet. Next: load the sample policy above, or your own documents in Dataset."
+    )
+    with gr.Column(visible=False) as body:
+        with gr.Row():
+            models = gr.Dropdown(
+                [],
+                multiselect=True,
+                allow_custom_value=True,
+                label="Models",
+                info="The others are compared with the first.",
+                min_width=280,
+            )
+            source = gr.Dropdown([], label="Questions", allow_custom_value=True, min_width=280)
+            mode = gr.Radio(MODES, value="closed", label="How they answer", min_width=280)
+        with gr.Accordion("Your own question file (JSON Lines)", open=False):
+            upload = gr.File(label="Question file", file_types=[".jsonl"], height=110)
+        with gr.Row():
+            run = gr.Button("Evaluate", variant="primary")
+            cancel = gr.Button("Cancel")
+        progress = gr.HTML(padding=False)
+    with gr.Column(visible=False) as reports:
+        with gr.Row():
+            chosen = gr.Dropdown([], label="Saved report", allow_custom_value=True, scale=3)
+            download = gr.Button("Download as JSON")
+        fetched = gr.DownloadButton("The file", elem_classes="offstage", elem_id="report-file")
+        gr.HTML(note(READ_ME), padding=False)
+        totals = table(REPORT_HEAD, label="Report")
+        compared = gr.Textbox(label="Compared with the first model", interactive=False)
+        with gr.Row():
+            bars = gr.BarPlot(
+                x="model",
+                y="percent",
+                color="what",
+                y_lim=[0, 100],
+                label="Right, rightly and falsely refused",
+                height=280,
+                buttons=[],
+            )
+            slices = table(SLICE_HEAD, label="By slice", max_height=300)
+        changed = table(CHANGED_HEAD, label="What changed against the first model", max_height=420)
+    view = [totals, compared, bars, slices, changed]
+
+    @handles(
+        run.click,
+        inputs=[models, source, upload, mode],
+        outputs=progress,
+        api_name="evaluate",
+        concurrency_limit=1,
+        concurrency_id="evaluate",
+        show_progress="minimal",
+    )
+    def measure(names: list[str], asked: str | None, path: str | None, how: Mode) -> Iterator[str]:
+        names = offered(workspace, names)
+        questions, title = _questions(workspace, asked, path)
+
+        def work(watch: Callable[[str, int, int], None]) -> Any:
+            find = finder(workspace.store, how)
+            return evaluate(
+                workspace.models(names), questions, POLICY_QA, find=find, mode=how, source=title, watch=watch
+            )
+
+        yield pace(0, 1, "Starting the models …")
+        report = yield from _told_as_it_goes(work)
+        workspace.store.add_evaluation(
+            task=POLICY_QA.name, questions=title, models=names, report=report, now=workspace.now()
+        )
+        yield pace(1, 1, f"Done: {len(questions)} questions from {title}. The report is saved below.")
+
+    @handles(download.click, inputs=chosen, outputs=fetched, api_name="report", concurrency_limit=2)
+    def write(number: int | None) -> dict[Any, Any]:
+        saved = _saved(workspace, number)
+        path = exports(workspace) / f"report-{saved['id']}.json"
+        path.write_text(json.dumps(saved["report"], ensure_ascii=False, indent=1), encoding="utf-8")
+        return {fetched: str(path)}
+
+    def opened(number: int | None) -> dict[Any, Any]:
+        report = _saved(workspace, number)["report"]
+        return {
+            totals: report_rows(report),
+            compared: gr.update(value=compared_lines(report), visible=bool(report["compared"])),
+            bars: report_bars(report),
+            slices: slice_rows(report),
+            changed: gr.update(value=changed_rows(report), visible=bool(report["compared"])),
+        }
+
+    quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+    cancel.click(lambda: note("Cancelled; nothing was saved."), outputs=progress, cancels=[measure], **quiet)
+    upload.upload(lambda: UPLOAD, outputs=source, **quiet)
+    chosen.input(shown_to_user(opened), chosen, view, **quiet)
+    write.success(None, js="() => document.querySelector('#report-file').click()", api_visibility="private")
+
+    def show_reports() -> dict[Any, Any]:
+        saved = workspace.store.evaluations()
+        titles = [
+            (f"{when(row['created_at'])}: {', '.join(row['models'])} on {row['questions']}", row["id"]) for row in saved
+        ]
+        newest = titles[0][1] if titles else None
+        return {
+            reports: gr.update(visible=bool(saved)),
+            chosen: gr.update(choices=titles, value=newest),
+            **(opened(newest) if newest else {}),
+        }
+
+    measure.success(show_reports, outputs=[reports, chosen, *view], **quiet)
+
+    def show() -> dict[Any, Any]:
+        titles = [version.title for version in workspace.store.datasets()]
+        names = workspace.model_names()
+        choices = [(f"Held-out rows of {title}", HELD_OUT + title) for title in titles]
+        choices += [("Gold questions of the sample policy", SAMPLE), ("The file uploaded below", UPLOAD)]
+        return {
+            empty: gr.update(visible=not titles),
+            body: gr.update(visible=bool(titles)),
+            models: gr.update(choices=names, value=names[:2]),
+            source: gr.update(choices=choices, value=choices[0][1]),
+            **show_reports(),
+        }
+
+    return Part([empty, body, models, source, reports, chosen, *view], show, [], [measure.success])
+
+
+def _questions(workspace: Workspace, source: str | None, path: str | None) -> tuple[list[Question], str]:
+    if source == SAMPLE:
+        return read_questions(QUESTIONS), "the sample's gold questions"
+    if source == UPLOAD:
+        if not path:
+            raise InvalidInput("No question file was uploaded. Drop one, or choose another set of questions.")
+        return read_questions(Path(path)), Path(path).name
+    version = workspace.store.dataset((source or "").removeprefix(HELD_OUT))
+    rows = workspace.store.rows(version.id, state="kept")
+    return held_out(rows), f"held-out rows of {version.title}"
+
+
+def _saved(workspace: Workspace, number: int | None) -> dict[str, Any]:
+    for row in workspace.store.evaluations():
+        if row["id"] == number:
+            return row
+    raise NotFound("That report is not in this workspace. Reload the page.")
+
+
+def _told_as_it_goes(work: Callable[[Callable[[str, int, int], None]], Any]) -> Generator[str, None, Any]:
+    """
+    Run `work(watch)` on a thread, yield its progress as HTML, return its result and raise what it raises.
+
+    Closing the iterator, which is what Cancel does, stops the work at its next report.
+    """
+    heard: SimpleQueue[tuple[str, int, int] | None] = SimpleQueue()
+    stop = Event()
+    outcome: list[Any] = []
+
+    def watch(what: str, done: int, total: int) -> None:
+        if stop.is_set():
+            raise _Cancelled
+        heard.put((what, done, total))
+
+    def run() -> None:
+        try:
+            outcome.append(work(watch))
+        except BaseException as problem:  # raised again where the visitor waits
+            outcome.append(problem)
+        finally:
+            heard.put(None)
+
+    Thread(target=run, name="evaluate", daemon=True).start()
+    try:
+        while (told := heard.get()) is not None:
+            what, done, total = told
+            yield pace(done, total, f"{what}: {done} of {total}")
+    finally:
+        stop.set()
+    if isinstance(outcome[0], BaseException):
+        raise outcome[0]
+    return outcome[0]

@@ -1,0 +1,230 @@
+"""Records -> what the page shows: rows of text, highlighted passages, points of plots. Everything people wrote stays text."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+import gradio as gr
+import pandas as pd
+
+from engine.records import Adapter, DatasetVersion, Document, Fact, Job, LedgerRow, Passage
+from evals.ranking import Standing
+from evals.run import read_share
+
+ROW_HEAD = ["Question", "Answer", "State", "Kind", "Why not"]
+COVERAGE_HEAD = ["Clause", "Facts"]
+STANDING_HEAD = ["Model", "Score", "Decided battles won", "Battles", "Both good", "Both bad"]
+REPORT_HEAD = ["Model", "Questions right", "Paraphrases right", "Unanswerable right", "False refusals", "Failed"]
+SLICE_HEAD = ["Slice", "Model", "Right"]
+CHANGED_HEAD = ["Change", "Question", "Before", "After"]
+RUN_HEAD = ["Run", "State", "Adapter", "Steps", "Loss", "Started"]
+MODEL_HEAD = ["Model", "Live", "Trained on", "Preset", "Minutes", "Digest"]
+HISTORY_HEAD = ["When", "What", "Model", "Reason"]
+LOSS_HEAD = ["step", "loss", "curve"]
+SMOOTH_STEPS = 20
+
+
+def table(head: Sequence[str], *, label: str, widths: Sequence[str] | None = None, **options: Any) -> gr.Dataframe:
+    """A read-only table of plain text."""
+    return gr.Dataframe(
+        headers=list(head),
+        datatype="str",
+        type="array",
+        label=label,
+        interactive=False,
+        wrap=True,
+        column_widths=list(widths) if widths else None,
+        buttons=["copy"],
+        elem_classes="plain-table",
+        **options,
+    )
+
+
+def ledger_rows(rows: Sequence[LedgerRow]) -> list[list[str]]:
+    """A page of the ledger; a statement has no question and shows as what it is."""
+    return [
+        [
+            row.example.question or "(statement)",
+            row.example.answer,
+            row.split or row.state,
+            row.example.kind,
+            row.reason,
+        ]
+        for row in rows
+    ]
+
+
+def funnel_rows(version: DatasetVersion, rejections: Mapping[str, int]) -> list[list[str]]:
+    """Proposed = kept + rejected + failed, then what the kept rows are for, then each reason."""
+    counts = version.counts
+    lines = [
+        ["Proposed", counts["proposed"]],
+        ["Kept", counts["kept"]],
+        ["· to train", counts["train"]],
+        ["· held out: new wordings of trained facts", counts["probe"]],
+        ["· held out: facts never trained", counts["test"]],
+        ["· of the kept: answerable questions", counts["answerable"]],
+        ["· of the kept: unanswerable questions", counts["unanswerable"]],
+        ["· of the kept: statements", counts["statement"]],
+        ["Rejected", counts["rejected"]],
+        *[[f"· {reason}", rows] for reason, rows in rejections.items()],
+        ["Failed", counts["failed"]],
+    ]
+    return [[name, str(value)] for name, value in lines]
+
+
+def coverage_rows(documents: Sequence[Document], facts: Sequence[Fact]) -> list[list[str]]:
+    """Every clause in reading order and how many facts were found in it; a 0 is a clause the model will not learn."""
+    found = Counter(fact.clause for fact in facts)
+    clauses = dict.fromkeys(passage.clause for document in documents for passage in document.passages)
+    return [[clause or "(before the first heading)", str(found[clause])] for clause in clauses]
+
+
+def highlighted(passage: Passage, evidence: str) -> list[tuple[str, str | None]]:
+    """The passage with the evidence marked; nothing is marked where it is not verbatim there."""
+    start = passage.text.find(evidence) if evidence else -1
+    if start < 0:
+        return [(passage.text, None)]
+    end = start + len(evidence)
+    parts = [(passage.text[:start], None), (evidence, "evidence"), (passage.text[end:], None)]
+    return [(text, label) for text, label in parts if text]
+
+
+def place(passage: Passage) -> str:
+    """Where a passage stands: "4 Leave › 4.2 Sick leave, page 5"."""
+    return f"{passage.clause or 'no heading'}{f', page {passage.page}' if passage.page else ''}"
+
+
+def standing_rows(standings: Sequence[Standing]) -> list[list[str]]:
+    """The ranking; a share stands with its count and its interval."""
+    return [
+        [s.model, f"{s.score:.2f}", str(s.win_share), str(s.battles), str(s.ties), str(s.both_bad)] for s in standings
+    ]
+
+
+def report_rows(report: Mapping[str, Any]) -> list[list[str]]:
+    """One line a model, always refusing first; shares with counts and 95 % intervals."""
+    columns = ("questions", "paraphrases", "unanswerable", "false_refusals")
+    return [
+        [name, *(str(read_share(found[column])) for column in columns), str(found["failed"])]
+        for name, found in {**report["baselines"], **report["models"]}.items()
+    ]
+
+
+def slice_rows(report: Mapping[str, Any]) -> list[list[str]]:
+    """Every slice, model under model."""
+    names = sorted({name for found in report["models"].values() for name in found["slices"]})
+    return [
+        [name, model, str(read_share(found["slices"][name]))]
+        for name in names
+        for model, found in report["models"].items()
+        if name in found["slices"]
+    ]
+
+
+def changed_rows(report: Mapping[str, Any]) -> list[list[str]]:
+    """What each later model fixed and broke against the first, with both answers."""
+    answers = {model: {row["id"]: row for row in rows} for model, rows in report["answers"].items()}
+    return [
+        [f"{pair['second']} {verb} it", before["question"], before["answer"], answers[pair["second"]][name]["answer"]]
+        for pair in report["compared"]
+        for verb, what in (("broke", "broken"), ("fixed", "fixed"))
+        for name in pair[what]
+        for before in [answers[pair["first"]][name]]
+    ]
+
+
+def compared_lines(report: Mapping[str, Any]) -> str:
+    """Fixed and broken with the exact p-value, a line a pair."""
+    return "\n".join(
+        f"{pair['second']} against {pair['first']}: fixed {len(pair['fixed'])}, broke {len(pair['broken'])}"
+        f" (exact McNemar p = {pair['p_value']:.2g})"
+        for pair in report["compared"]
+    )
+
+
+def report_bars(report: Mapping[str, Any]) -> pd.DataFrame:
+    """Right, right refusals and false refusals per model, in percent, for a grouped bar plot."""
+    named = {"questions": "right", "unanswerable": "rightly refused", "false_refusals": "falsely refused"}
+    return pd.DataFrame(
+        [
+            {"model": model, "what": what, "percent": round(100 * read_share(found[column]).value, 1)}
+            for model, found in report["models"].items()
+            for column, what in named.items()
+        ],
+        columns=["model", "what", "percent"],
+    )
+
+
+def run_rows(jobs: Sequence[Job]) -> list[list[str]]:
+    """Training runs, newest first."""
+    return [
+        [
+            job.id,
+            job.state,
+            job.title,
+            f"{job.progress.get('step', 0)} of {job.progress.get('steps', '?')}",
+            f"{loss:.3f}" if (loss := job.progress.get("loss")) is not None else "",
+            when(job.created_at),
+        ]
+        for job in jobs
+    ]
+
+
+def loss_points(metrics: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """The loss by step for a line plot: as it was, and averaged over the last steps so that the trend can be seen."""
+    points, smooth = [], 0.0
+    for number, row in enumerate(row for row in metrics if row.get("loss") is not None):
+        smooth = row["loss"] if number == 0 else smooth + (row["loss"] - smooth) / min(number + 1, SMOOTH_STEPS)
+        points.append({"step": row["step"], "loss": row["loss"], "curve": "each step"})
+        points.append({"step": row["step"], "loss": round(smooth, 4), "curve": "average"})
+    return pd.DataFrame(points, columns=LOSS_HEAD)
+
+
+def model_rows(base: str, adapters: Sequence[Adapter], live: str) -> list[list[str]]:
+    """The base first, then the adapters, newest first, from their cards."""
+    lines = [[base, _live(base, live), "", "", "", ""]]
+    return lines + [
+        [
+            adapter.name,
+            _live(adapter.name, live),
+            adapter.dataset,
+            str(adapter.card.get("preset", "")),
+            str(adapter.card.get("minutes", "")),
+            adapter.digest[:12],
+        ]
+        for adapter in adapters
+    ]
+
+
+def history_rows(promotions: Sequence[Mapping[str, Any]]) -> list[list[str]]:
+    """What went live, newest first."""
+    return [[when(row["created_at"]), row["action"], row["model"], row["reason"]] for row in promotions]
+
+
+def card_text(card: Mapping[str, Any]) -> str:
+    """A model card as lines "key: value"; what is nested stands indented below its key."""
+    lines = []
+    for key, value in card.items():
+        if isinstance(value, Mapping):
+            lines.append(f"{key}:")
+            lines += [f"·  {name}: {inner}" for name, inner in value.items()]
+        else:
+            lines.append(f"{key}: {value}")
+    return "\n".join(lines)
+
+
+def when(stored: str) -> str:
+    """A stored time as people read it: "2026-11-21 12:05 UTC"."""
+    return f"{stored[:16].replace('T', ' ')} UTC"
+
+
+def pace(step: int, steps: int, sentence: str) -> str:
+    """A progress bar with its sentence, as HTML; the sentence is escaped."""
+    bar = f'<progress class="pace" value="{int(step)}" max="{max(1, int(steps))}" aria-label="Progress"></progress>'
+    return f'{bar}<p class="note">{escape(sentence)}</p>'
+
+
+def _live(name: str, live: str) -> str:
+    return "live" if name == live else ""

@@ -1,0 +1,101 @@
+"""The page's look: system fonts, one accent, calm in light and dark; and the keys that stand for buttons."""
+
+import gradio as gr
+from gradio.themes.utils import colors, fonts, sizes
+
+ACCENT = colors.teal
+SANS = [
+    fonts.Font(name) for name in ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "sans-serif")
+]
+MONO = [fonts.Font(name) for name in ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace")]
+
+
+def theme() -> gr.themes.Base:
+    """Nothing is fetched for it: the fonts are the visitor's own."""
+    return gr.themes.Base(
+        primary_hue=ACCENT,
+        secondary_hue=ACCENT,
+        neutral_hue=colors.slate,
+        text_size=sizes.text_md,
+        radius_size=sizes.radius_md,
+        font=SANS,
+        font_mono=MONO,
+    ).set(
+        body_background_fill="*neutral_50",
+        body_text_color_subdued="*neutral_600",
+        body_text_color_subdued_dark="*neutral_400",
+        block_info_text_color="*neutral_600",
+        input_placeholder_color="*neutral_500",
+        block_label_text_size="*text_sm",
+        block_title_text_weight="600",
+        block_shadow="none",
+        button_primary_background_fill="*primary_700",
+        button_primary_background_fill_hover="*primary_800",
+        button_primary_background_fill_dark="*primary_700",
+        button_primary_background_fill_hover_dark="*primary_600",
+        button_primary_text_color="white",
+        button_primary_text_color_dark="white",
+        button_large_text_size="*text_md",
+        button_large_padding="*spacing_md *spacing_xl",
+    )
+
+
+CSS = """
+.gradio-container { max-width: 1160px !important; width: 100% !important; margin: 0 auto !important; }
+.gradio-container, .gradio-container main, .gradio-container .wrap, .gradio-container .tabs { min-width: 0; max-width: 100%; }
+.masthead { gap: 0.25rem; }
+.html-container { padding: 0 !important; }
+#next-step { align-self: flex-start; width: auto; flex-grow: 0; }
+.offstage { display: none !important; }
+.plain-table { --font-mono: var(--font); }
+.evidence, .evidence * { word-break: normal !important; overflow-wrap: anywhere; }
+.masthead h1 { font-size: 1.4rem; font-weight: 650; margin: 0.4rem 0 0; }
+.masthead p.tagline { color: var(--body-text-color-subdued); margin: 0; }
+.loop { display: flex; flex-wrap: wrap; gap: 0.4rem; list-style: none; padding: 0; margin: 0.2rem 0; counter-reset: step; }
+.loop li { counter-increment: step; flex: 1 1 8.5rem; min-width: 7.5rem; padding: 0.4rem 0.6rem; margin: 0; border-radius: 8px;
+  border: 1px solid var(--border-color-primary); background: var(--background-fill-primary); line-height: 1.3; }
+.loop li b { font-weight: 600; font-size: 0.9rem; }
+.loop li b::before { content: counter(step) " "; color: var(--body-text-color-subdued); font-weight: 400; }
+.loop li span { display: block; font-size: 0.8rem; color: var(--body-text-color-subdued); overflow-wrap: anywhere; min-height: 1.05rem; }
+.loop li.done b::after { content: " \\2713"; color: var(--primary-600); }
+.loop li.later { border-style: dashed; }
+.loop li.next { border-color: var(--primary-600); box-shadow: inset 0 0 0 1px var(--primary-600); }
+.next-step { margin: 0.2rem 0; font-weight: 600; }
+.note { color: var(--body-text-color-subdued); margin: 0.1rem 0; overflow-wrap: anywhere; }
+.empty-state .note { font-size: 1.05rem; padding: 2.5rem 1rem; text-align: center; }
+.greeting { padding: 1.2rem; border: 1px solid var(--primary-600); border-radius: 10px; }
+.pace { width: 100%; height: 0.7rem; accent-color: var(--primary-600); }
+textarea:focus-visible, input:focus-visible, button:focus-visible, [role="tab"]:focus-visible, a:focus-visible,
+summary:focus-visible, td:focus-visible {
+  outline: 3px solid var(--primary-500) !important; outline-offset: 1px; }
+.key::after { content: attr(data-key); }
+@media (max-width: 640px) {
+  .gradio-container { padding: 0.5rem !important; }
+  .loop li { flex: 1 1 30%; min-width: 0; padding: 0.2rem 0.4rem; }
+  .loop li b { font-size: 0.8rem; }
+  .loop li span { display: none; }
+}
+"""
+
+KEYS = """
+() => {
+  const wanted = {
+    arena: {"1": "a", a: "a", "2": "b", b: "b", "3": "tie", t: "tie", "4": "both_bad", x: "both_bad", n: "next"},
+    label: {"1": "right", "2": "wrong", "3": "should_refuse", "4": "should_not_refuse", "5": "unclear"},
+  };
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
+    if (event.target.closest("input, textarea, select, [contenteditable], [role=listbox]")) return;
+    for (const [tab, keys] of Object.entries(wanted)) {
+      const choice = keys[event.key.toLowerCase()];
+      const button = choice && document.getElementById(`${tab}-${choice}`);
+      if (button && button.offsetParent !== null && !button.disabled) {
+        event.preventDefault();
+        button.click();
+        return;
+      }
+    }
+  });
+}
+"""
+"""A key presses the button of the tab in sight, never while someone is typing."""
