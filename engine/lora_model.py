@@ -84,6 +84,29 @@ def load_for_training(folder: Path, config: TrainingConfig, *, dtype: Number) ->
     return model.train()
 
 
+class FairClock:
+    """
+    Seconds as they would pass on a machine with nothing else to do.
+
+    Wall time, but of each stretch at most `SLACK` times the processor time it took on each thread: a step that waited for
+    another program (the page answering, a browser) would otherwise be taken for a slow one, and the run cut short.
+    """
+
+    SLACK = 1.6  # a step on an idle machine takes up to this many times its processor time per thread
+
+    def __init__(self, threads: int) -> None:
+        """`threads`: how many the work between two readings may use."""
+        self._threads = threads
+        self._seconds, self._wall, self._processor = 0.0, time.perf_counter(), time.process_time()
+
+    def __call__(self) -> float:
+        """Seconds since the clock was made."""
+        wall, processor = time.perf_counter(), time.process_time()
+        self._seconds += min(wall - self._wall, self.SLACK * (processor - self._processor) / self._threads)
+        self._wall, self._processor = wall, processor
+        return self._seconds
+
+
 def fastest(
     load: Callable[[Number], PeftModel],
     batch: Mapping[str, Any],

@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 from peft import PeftModel
+from safetensors import SafetensorError
 from torch import Tensor
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
@@ -31,6 +32,10 @@ RECENT_STEPS = 20
 
 class NotFinite(TouchstoneError):
     """The loss or the gradient became infinite or no number."""
+
+
+class NotSaved(TouchstoneError):
+    """The disk refused a checkpoint."""
 
 
 class Interruption:
@@ -126,6 +131,14 @@ class PrefixTrainer(Trainer):
         self.watch.saw(value, rows=inputs["rows"], tokens=inputs["real_tokens"])
         return loss
 
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        """Raises `NotSaved`: safetensors and torch each report a full disk with an error of their own."""
+        try:
+            super()._save_checkpoint(model, trial)
+        except (OSError, SafetensorError, RuntimeError) as problem:
+            where = self.args.output_dir
+            raise NotSaved(f"A checkpoint could not be saved in {where} ({first_line(problem)}).") from problem
+
 
 class Watch(TrainerCallback):
     """After each step: progress and curve; whether to save, whether to end."""
@@ -200,3 +213,9 @@ def peak_mib() -> int:
 def _only_item(items: Sequence[dict[str, Any]]) -> dict[str, Any]:
     (batch,) = items
     return batch
+
+
+def first_line(problem: Exception) -> str:
+    """An error in a few words, for a sentence about it."""
+    words = getattr(problem, "strerror", None) or str(problem).strip()
+    return words.splitlines()[0] if words else type(problem).__name__

@@ -11,7 +11,6 @@ import logging
 import math
 import shutil
 import sys
-import time
 import traceback
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -28,10 +27,10 @@ from transformers import TrainerState
 from engine import adapters
 from engine.errors import InvalidInput, TouchstoneError, Unavailable
 from engine.jobs import METRICS, Progress, read_metrics
-from engine.lora_model import Number, base_folder, fastest, load_for_training
+from engine.lora_model import FairClock, Number, base_folder, fastest, load_for_training
 from engine.prompts import load_chat_template, load_tokenizer
 from engine.settings import Settings, go_quiet
-from engine.sft import RECENT_STEPS, Interruption, NotFinite, Watch, build_trainer
+from engine.sft import RECENT_STEPS, Interruption, NotFinite, NotSaved, Watch, build_trainer, first_line
 from engine.shared_prefix import TrainingRow, batches_per_epoch, collate, encode_row, plan_batches
 from engine.training import TrainingConfig, read_config, read_rows, resolved, steps_within, write_config
 
@@ -90,13 +89,9 @@ def run(folder: Path, progress: Progress, interruption: Interruption, *, models_
     except NotFinite as problem:
         _save_peft(prepared.model, folder / LAST_GOOD)
         raise NotFinite(f"{problem} The last good weights are kept in {folder / LAST_GOOD}.") from problem
-    except (OSError, SafetensorError, RuntimeError) as problem:
-        if not _is_disk_problem(problem):
-            raise
+    except NotSaved as problem:
         _drop_broken_checkpoints(folder)
-        raise Unavailable(
-            f"A checkpoint could not be saved in {folder} ({_first_line(problem)}). Free some disk space, then resume the run."
-        ) from problem
+        raise Unavailable(f"{problem} Free some disk space, then resume the run.") from problem
     install(folder, prepared, trainer.state, progress)
 
 
@@ -106,8 +101,8 @@ def prepare(folder: Path, progress: Progress, *, models_dir: Path) -> Prepared:
 
     Raises `InvalidInput` when no row is short enough.
     """
-    began = time.monotonic()
     config = read_config(folder)
+    clock = FairClock(config.threads)
     torch.set_num_threads(config.threads)
     progress.update(now=True, message="Preparing the base model.")
     base = base_folder(config.base, models_dir)
@@ -118,10 +113,9 @@ def prepare(folder: Path, progress: Progress, *, models_dir: Path) -> Prepared:
 
     if config.max_steps is None or config.dtype == "auto":
         progress.update(now=True, message="Timing a few steps.")
-        trial = fastest(load, _typical_batch(rows, config), candidates=_candidates(config))
+        trial = fastest(load, _typical_batch(rows, config), candidates=_candidates(config), clock=clock)
         per_epoch = batches_per_epoch(rows, batch_size=config.batch_size, statement_share=config.statement_share)
-        spent_s = time.monotonic() - began
-        steps = steps_within(config, batches_per_epoch=per_epoch, step_s=trial.step_s, spent_s=spent_s)
+        steps = steps_within(config, batches_per_epoch=per_epoch, step_s=trial.step_s, spent_s=clock())
         config = resolved(config, max_steps=steps, dtype=trial.dtype)
         write_config(folder, config)
         LOGGER.info(
@@ -180,7 +174,7 @@ def install(folder: Path, prepared: Prepared, state: TrainerState, progress: Pro
     except (OSError, SafetensorError) as problem:
         shutil.rmtree(built, ignore_errors=True)
         raise Unavailable(
-            f"The adapter {config.adapter} could not be saved in {folder} ({_first_line(problem)}). "
+            f"The adapter {config.adapter} could not be saved in {folder} ({first_line(problem)}). "
             "Free some disk space, then resume the run."
         ) from problem
     points = read_metrics(folder)
@@ -279,15 +273,6 @@ def _drop_broken_checkpoints(folder: Path) -> None:
     for checkpoint in (folder / CHECKPOINTS).glob("checkpoint-*"):
         if not _is_whole(checkpoint):
             shutil.rmtree(checkpoint, ignore_errors=True)
-
-
-def _is_disk_problem(problem: Exception) -> bool:
-    """torch reports a failed write as a plain RuntimeError of its own writer."""
-    return isinstance(problem, OSError | SafetensorError) or "PytorchStreamWriter" in str(problem)
-
-
-def _first_line(problem: Exception) -> str:
-    return getattr(problem, "strerror", None) or (str(problem).strip().splitlines() or [type(problem).__name__])[0]
 
 
 if __name__ == "__main__":

@@ -305,6 +305,20 @@ def test_a_vote_never_brings_a_held_out_question_into_training(sample_store, clo
     assert sample_store.rejections(version.id)["too close to a held-out question"] >= 6
 
 
+def test_a_vote_in_other_words_does_not_become_a_held_out_question_either(store, clock):
+    """ "resign" may be said as "quit"; with it the question would be the held-out one."""
+    begun = store.begin_dataset("d", task="policy_qa", documents=[], recipe={}, parent_id=None, now=clock())
+    held_out = Example("h", "f", "answerable", "wh", "May employees quit during probation?", "Yes.")
+    store.add_rows(begun.id, [LedgerRow(held_out, "kept", "", "probe")])
+    parent = store.finish_dataset(begun.id, now=clock())
+    voted(store, clock, "May employees resign during probation?", "They may.")
+    for seed in range(8):
+        version = next_version(store, parent, seed=seed, now=clock())
+        taught = [row.example.question.lower() for row in store.rows(version.id, split="train")]
+        assert "may employees resign during probation?" in taught
+        assert not any("quit" in question and "employees" in question for question in taught)
+
+
 def test_votes_on_another_task_stay_out(sample_store, clock):
     models = (EchoModel("base", "x"), EchoModel("tuned", "y"))
     other = replace(POLICY_QA, name="leave_decision")

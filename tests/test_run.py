@@ -55,11 +55,13 @@ def test_always_refusing_stands_beside_the_models(report):
 
 
 def test_the_second_model_is_compared_with_the_first_question_by_question():
-    better = EchoModel("better", REFUSAL, {"How many days?": "Ten.", "Who approves?": "HR.", "By when?": "31 March."})
+    better = EchoModel("better", REFUSAL, {"How many days?": "12.", "Who approves?": "HR.", "By when?": "31 March."})
     (pair,) = evaluate([BASE, better], QUESTIONS, POLICY_QA)["compared"]
     assert (pair["first"], pair["second"]) == ("base", "better")
-    assert pair["fixed"] == ["a2", "a3", "u1", "u1#p"] and pair["broken"] == ["a1", "a1#p"]
-    assert pair["p_value"] == pytest.approx(2 * (1 + 6 + 15) / 64)  # six changed: P(4 or more, or 2 or fewer, of 6)
+    assert pair["fixed"] == ["a2", "a3", "u1", "u1#p"] and pair["broken"] == ["a1#p"]
+    assert pair["p_value"] == pytest.approx(
+        2 * (1 + 5) / 32
+    )  # five changed, a1 did not: P(4 or more, or 1 or fewer, of 5)
 
 
 def test_a_failed_row_is_neither_right_nor_wrong_and_is_named():

@@ -222,6 +222,17 @@ def test_versions_of_a_name_are_numbered_and_the_name_alone_means_the_newest(sto
         store.dataset("leave:3")
 
 
+def test_twelve_versions_begun_at_once_get_twelve_numbers(store):
+    together = Barrier(12)
+
+    def begin(_: int) -> int:
+        together.wait()
+        return store.dataset_by_id(begun(store)).number
+
+    with ThreadPoolExecutor(12) as pool:
+        assert sorted(pool.map(begin, range(12))) == list(range(1, 13))
+
+
 # What comes back is what went in
 
 

@@ -20,6 +20,7 @@ from engine.settings import PROJECT
 from engine.train_lora import CHECKPOINTS, LAST_GOOD, last_checkpoint
 from engine.training import config_from, start_training, worker_environment
 
+STEPS = 200  # long enough to be interrupted, about three seconds
 NOW = "2026-03-01T10:00:00.000+00:00"
 TEMPLATE = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
@@ -43,7 +44,9 @@ def base(tmp_path_factory):
     (folder / "tokenizer_config.json").write_text(json.dumps(names))
     torch.manual_seed(0)
     shape = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
-    config = LlamaConfig(vocab_size=len(vocabulary), num_key_value_heads=1, max_position_embeddings=512, **shape)
+    config = LlamaConfig(
+        vocab_size=len(vocabulary), num_key_value_heads=1, max_position_embeddings=512, initializer_range=0.2, **shape
+    )
     LlamaForCausalLM(config).save_pretrained(folder)
     return folder
 
@@ -72,10 +75,10 @@ def config(base, **changes):
         "dataset": "leave:1",
         "base": str(base),
         "rank": 4,
-        "alpha": 8,
+        "alpha": 32,
         "layers_from": 0.5,
         "batch_size": 4,
-        "max_steps": 30,
+        "max_steps": STEPS,
         "dtype": "float32",
         "threads": 1,
         **changes,
@@ -131,12 +134,12 @@ def finished(base, tmp_path_factory):
 
 def test_a_run_learns_and_leaves_an_adapter_with_a_card(finished):
     curve = losses(finished)
-    assert list(curve) == list(range(1, 31))
-    assert curve[30] < curve[1] - 0.3
+    assert list(curve) == list(range(1, STEPS + 1))
+    assert curve[STEPS] < curve[1] - 1.0
     adapter = read_adapter(Path(finished.folder).parents[1] / "adapters", "leave")
     assert adapter.dataset == "leave:1"
-    counts = {"rows": 28, "statements": 4, "left_out": 0, "rows_seen": 30 * 4}
-    assert adapter.card["counts"] == counts and adapter.card["steps"] == 30 and adapter.card["stopped"] is False
+    counts = {"rows": 28, "statements": 4, "left_out": 0, "rows_seen": STEPS * 4}
+    assert adapter.card["counts"] == counts and adapter.card["steps"] == STEPS and adapter.card["stopped"] is False
     assert adapter.card["config"]["rank"] == 4 and adapter.card["run"] == finished.id
     assert (Path(adapter.folder) / "adapter.gguf").read_bytes()[:4] == b"GGUF"
 
@@ -144,7 +147,7 @@ def test_a_run_learns_and_leaves_an_adapter_with_a_card(finished):
 def test_progress_says_what_the_page_shows(finished):
     wanted = {"step", "steps", "loss", "lr", "rows_seen", "tokens_per_s", "eta_s", "peak_mib", "message", "state"}
     assert wanted <= set(finished.progress)
-    assert finished.progress["step"] == finished.progress["steps"] == 30
+    assert finished.progress["step"] == finished.progress["steps"] == STEPS
     assert finished.progress["tokens_per_s"] > 0 and finished.progress["peak_mib"] > 50
 
 
@@ -154,11 +157,9 @@ def test_the_rate_warms_up_and_ends_at_its_final_share(finished):
     assert rates[0] < max(rates) and rates[-1] == pytest.approx(3e-3 * 0.03, rel=0.05)
 
 
-def test_the_same_config_and_seed_give_the_same_curve_and_another_seed_another(base, places, finished):
+def test_the_same_config_and_seed_give_the_same_curve(base, places, finished):
     again = wait_for(start_training(config(base), rows(), **places), "done")
     assert losses(again) == losses(finished)
-    other = wait_for(start_training(config(base, adapter="other", seed=5), rows(), **places), "done")
-    assert losses(other) != losses(finished)
 
 
 def test_steps_and_number_format_are_resolved_once_and_written_back(base, places):
@@ -172,14 +173,14 @@ def test_steps_and_number_format_are_resolved_once_and_written_back(base, places
 
 def test_a_killed_run_died_and_goes_on_as_if_nothing_had_happened(base, places, finished):
     job = start_training(config(base, dataset="leave:1"), rows(), **places)
-    wait_for_step(job, 14)
+    wait_for_step(job, STEPS // 4)
     os.kill(job.pid, signal.SIGKILL)
     died = wait_for(job, "died", "done")
     assert died.state == "died", "too fast to kill"
     checkpoint = last_checkpoint(Path(job.folder))
     assert checkpoint is not None and not (places["adapters_dir"] / "leave").exists()
     (checkpoint.parent / "checkpoint-999").mkdir()  # what a kill in the middle of saving leaves
-    assert wait_for(jobs.resume(Path(job.folder)), "done").progress["rows_seen"] == 120
+    assert wait_for(jobs.resume(Path(job.folder)), "done").progress["rows_seen"] == STEPS * 4
     resumed, whole = losses(job), losses(finished)
     assert list(resumed) == list(whole)
     assert max(abs(resumed[step] - whole[step]) for step in whole) < 1e-5
@@ -195,8 +196,8 @@ def test_a_stopped_run_keeps_a_usable_adapter_and_can_go_on(base, places, finish
         os.kill(job.pid, signal.SIGTERM)
     stopped = wait_for(job, "stopped")
     early = read_adapter(places["adapters_dir"], "leave")
-    assert early.card["stopped"] is True and 3 <= early.card["steps"] < 30
-    assert stopped.progress["message"].startswith(f"Stopped at step {early.card['steps']} of 30")
+    assert early.card["stopped"] is True and 3 <= early.card["steps"] < STEPS
+    assert stopped.progress["message"].startswith(f"Stopped at step {early.card['steps']} of {STEPS}")
     wait_for(jobs.resume(Path(job.folder)), "done")
     late = read_adapter(places["adapters_dir"], "leave")
     assert late.card["stopped"] is False and late.digest != early.digest
@@ -212,7 +213,7 @@ def test_a_loss_that_is_no_number_fails_the_run_and_keeps_the_last_good_weights(
     for file in base.iterdir():
         (broken / file.name).write_bytes(file.read_bytes())
     weights = load_file(broken / "model.safetensors")
-    weights["model.embed_tokens.weight"][60] = float("inf")  # one byte of the alphabet
+    weights["model.embed_tokens.weight"][3 + ord("9") - ord("!")] = float("inf")  # the token of "9"
     save_file(weights, broken / "model.safetensors", metadata={"format": "pt"})
     job = wait_for(start_training(config(broken), rows(), **places), "failed")
     assert "The loss became nan at step" in job.progress["message"]
@@ -284,5 +285,5 @@ def test_the_adapter_holds_what_the_training_model_knew(finished, base):
     untuned = loss(plain)
     tuned = loss(PeftModel.from_pretrained(plain, adapter).eval())
     last = [jobs.read_metrics(Path(finished.folder))[n]["loss"] for n in (-3, -2, -1)]
-    assert tuned < untuned - 0.3
+    assert tuned < untuned - 1.0
     assert min(last) - 0.5 < tuned < max(last) + 0.5

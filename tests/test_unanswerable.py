@@ -44,7 +44,8 @@ def test_at_least_half_are_near_misses_in_the_policys_own_words(sample, document
     assert len(sample) >= 300 and len(near) >= len(sample) / 2
     assert sum(share for form, share in SHARES.items() if form.startswith("near_miss.")) >= 0.5
     assert sum(SHARES.values()) == pytest.approx(1)
-    own = set(re.findall(r"[a-z]{4,}", document.text.lower()))
+    words = " ".join(f"{passage.clause} {passage.text}" for passage in document.passages).lower()
+    own = set(re.findall(r"[a-z]{4,}", words))
     assert all(set(re.findall(r"[a-z]{4,}", row.question.lower())) & own for row in near)
 
 

@@ -24,7 +24,7 @@ READY = "Both answers are complete. Which one is better? Keys: 1, 2, 3, 4."
 WAIT = "Both models are answering …"
 
 
-def build(workspace: Workspace) -> Part:
+def build(workspace: Workspace, kept: gr.BrowserState) -> Part:
     """
     Lay the tab out where the caller stands.
 
@@ -33,7 +33,7 @@ def build(workspace: Workspace) -> Part:
     """
     empty = nothing_yet("There is nothing to compare with the base yet. Next: train an adapter in the Train tab.")
     with gr.Column(visible=False) as body:
-        rater, kept = rater_field()
+        rater = rater_field(kept)
         with gr.Accordion("Which two models meet", open=False):
             pair = gr.Dropdown(
                 [],
@@ -106,7 +106,8 @@ def build(workspace: Workspace) -> Part:
         return {
             reveal: gr.update(value=f"{names} {_outcome(told)}", visible=True),
             again: gr.update(visible=True),
-            status: "Saved. You may still change your mind: the last verdict counts.",
+            status: "Saved, and closed: now that the names are known, a verdict would not be blind any more.",
+            **dict.fromkeys(buttons, gr.update(interactive=False)),
             comment: "",
             repair: "",
             board: gr.update(value=standing_rows(leaderboard(workspace.store.voted_battles())), visible=True),
@@ -116,7 +117,7 @@ def build(workspace: Workspace) -> Part:
         button.click(
             shown_to_user(partial(judge, choice)),
             [battle, rater, comment, repair],
-            [reveal, again, status, comment, repair, board],
+            [reveal, again, status, comment, repair, board, *buttons],
             api_name=f"vote_{choice}",
             concurrency_limit=8,
             concurrency_id="vote",

@@ -1,6 +1,7 @@
 """Ask: talk to the live model or another one, and see afterwards which clause is closest to what it said."""
 
 from collections.abc import Iterator, Sequence
+from html import escape
 from typing import Any
 
 import gradio as gr
@@ -43,7 +44,7 @@ def build(workspace: Workspace) -> Part:
             reasoning_tags=[],
             feedback_options=None,
             group_consecutive_messages=False,
-            buttons=["copy"],
+            buttons=[],
             placeholder="Ask something your policies say, or something they do not.",
         )
         question = gr.Textbox(
@@ -73,7 +74,7 @@ def build(workspace: Workspace) -> Part:
         if not asked:
             raise InvalidInput("The question is empty. Type one, or pick an example below.")
         chosen = workspace.model(offered(workspace, [name])[0])
-        said = [*history, {"role": "user", "content": asked}]
+        said = [*history, _bubble(asked, role="user")]
         given = finder(workspace.store, how)(asked)
         answer = ""
         yield {chat: [*said, _bubble("…")], question: ""}
@@ -125,8 +126,9 @@ def held_out_questions(workspace: Workspace, *, limit: int = EXAMPLES) -> list[s
     return known[: limit - 2] + unknown[:2]
 
 
-def _bubble(text: str) -> dict[str, str]:
-    return {"role": "assistant", "content": text}
+def _bubble(text: str, *, role: str = "assistant") -> dict[str, str]:
+    """What a model or a document says, as text: gradio's chat takes its content for HTML, even without Markdown."""
+    return {"role": role, "content": escape(text, quote=False)}
 
 
 def _sources(passages: list[Passage], *, given: bool) -> str:

@@ -46,7 +46,7 @@ def build(workspace: Workspace) -> Part:
                 label="Dataset name", value="policies", max_lines=1, info="A name used before gets its next version."
             )
             make = gr.Button("Generate", variant="primary")
-    said = gr.Textbox(label="What happened", interactive=False, visible=False, max_lines=12)
+    said = gr.Textbox(label="What happened", interactive=False, visible=False, max_lines=12, elem_id="dataset-said")
     with gr.Column(visible=False) as body:
         with gr.Row(equal_height=True):
             chosen = gr.Dropdown([], label="Version", allow_custom_value=True, scale=2)
@@ -60,6 +60,7 @@ def build(workspace: Workspace) -> Part:
         rows = table(
             ["#", *ROW_HEAD],
             label="Select a row to see the words it rests on",
+            elem_id="dataset-rows",
             widths=["6%", "28%", "30%", "9%", "11%", "16%"],
             max_height=420,
         )

@@ -36,6 +36,7 @@ from ui.tables import (
 )
 
 SAMPLE, UPLOAD, HELD_OUT = "sample", "upload", "held out: "
+WAIT = "Some answers a second on a laptop: a few minutes for a few hundred questions. Keep this page open; leaving it cancels."
 READ_ME = "Shares stand with their counts and 95 % intervals; “always refuse” shows what saying nothing would score."
 
 
@@ -62,6 +63,7 @@ def build(workspace: Workspace) -> Part:
             mode = gr.Radio(MODES, value="closed", label="How they answer", min_width=280)
         with gr.Accordion("Your own question file (JSON Lines)", open=False):
             upload = gr.File(label="Question file", file_types=[".jsonl"], height=110)
+        gr.HTML(note(WAIT), padding=False)
         with gr.Row():
             run = gr.Button("Evaluate", variant="primary")
             cancel = gr.Button("Cancel")
@@ -81,7 +83,7 @@ def build(workspace: Workspace) -> Part:
                 color="what",
                 y_lim=[0, 100],
                 label="Right, rightly and falsely refused",
-                height=280,
+                height=320,
                 buttons=[],
             )
             slices = table(SLICE_HEAD, label="By slice", max_height=300)

@@ -24,7 +24,7 @@ TITLES = {
 TODAY = "Today: each rater judges every kept row once, in one order; the next dataset version takes the labels in."
 
 
-def build(workspace: Workspace) -> Part:
+def build(workspace: Workspace, kept: gr.BrowserState) -> Part:
     """Lay the tab out where the caller stands. The row on screen is the rater's next; a label brings the one after."""
     empty = nothing_yet(
         "There is no row to label yet. Next: load the sample policy above, or your own documents in Dataset."
@@ -32,7 +32,7 @@ def build(workspace: Workspace) -> Part:
     with gr.Column(visible=False) as body:
         gr.HTML(note(TODAY), padding=False)
         with gr.Row():
-            rater, kept = rater_field()
+            rater = rater_field(kept)
             chosen = gr.Dropdown([], label="Dataset version", allow_custom_value=True, min_width=240)
         progress = gr.Textbox(
             show_label=False, label="Progress", container=False, interactive=False, elem_classes="note"

@@ -1,6 +1,6 @@
 """The page: its head with the one next step, seven tabs, and the server that shows it on this machine alone."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import gradio as gr
@@ -10,6 +10,7 @@ from engine.workspace import Workspace
 from ui import arena, ask, dataset, evaluation, labelling, models, training
 from ui.errors import handles, shown_to_user
 from ui.journey import Part, as_html, standing
+from ui.rater import remembered_name
 from ui.theme import CSS, KEYS, theme
 
 TITLE = "Touchstone"
@@ -18,15 +19,6 @@ GREETING = """## Welcome. There is nothing here yet.
 
 Start with our sample, a leave and benefits policy of about a dozen pages: it is read, turned into questions with answers, and
 checked row by row. Half a minute later you can train on it. Or drop your own documents in the Dataset tab."""
-TABS: Mapping[str, tuple[str, Callable[[Workspace], Part]]] = {
-    "ask": ("Ask", ask.build),
-    "dataset": ("Dataset", dataset.build),
-    "train": ("Train", training.build),
-    "arena": ("Arena", arena.build),
-    "label": ("Label", labelling.build),
-    "evaluate": ("Evaluate", evaluation.build),
-    "models": ("Models", models.build),
-}
 MOST_BYTES = "64mb"
 QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 
@@ -43,12 +35,23 @@ def build(workspace: Workspace) -> gr.Blocks:
                 sample = gr.Button("Load the sample policy", variant="primary", elem_id="load-sample")
                 loaded = gr.Textbox(label="Loading", interactive=False, visible=False)
             go = gr.Button("Next step", size="sm", variant="primary", visible=False, elem_id="next-step")
+        kept = remembered_name()
+        lay_out: dict[str, Callable[[], Part]] = {
+            "Ask": lambda: ask.build(workspace),
+            "Dataset": lambda: dataset.build(workspace),
+            "Train": lambda: training.build(workspace),
+            "Arena": lambda: arena.build(workspace, kept),
+            "Label": lambda: labelling.build(workspace, kept),
+            "Evaluate": lambda: evaluation.build(workspace),
+            "Models": lambda: models.build(workspace),
+        }
         parts: dict[str, Part] = {}
         opened: dict[str, gr.Tab] = {}
         with gr.Tabs(selected="ask", elem_id="tabs") as tabs:
-            for key, (title, lay_out) in TABS.items():
+            for title, build_tab in lay_out.items():
+                key = title.lower()
                 with gr.Tab(title, id=key, elem_id=f"tab-{key}") as opened[key]:
-                    parts[key] = lay_out(workspace)
+                    parts[key] = build_tab()
 
         head = [loop, greeting, go]
 

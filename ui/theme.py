@@ -64,11 +64,14 @@ CSS = """
 .note { color: var(--body-text-color-subdued); margin: 0.1rem 0; overflow-wrap: anywhere; }
 .empty-state .note { font-size: 1.05rem; padding: 2.5rem 1rem; text-align: center; }
 .greeting { padding: 1.2rem; border: 1px solid var(--primary-600); border-radius: 10px; }
-.pace { width: 100%; height: 0.7rem; accent-color: var(--primary-600); }
+.pace { appearance: none; width: 100%; height: 0.6rem; border: 0; border-radius: 99px; overflow: hidden;
+  background: var(--border-color-primary); }
+.pace::-webkit-progress-bar { background: var(--border-color-primary); }
+.pace::-webkit-progress-value { background: var(--primary-600); }
+.pace::-moz-progress-bar { background: var(--primary-600); }
 textarea:focus-visible, input:focus-visible, button:focus-visible, [role="tab"]:focus-visible, a:focus-visible,
 summary:focus-visible, td:focus-visible {
   outline: 3px solid var(--primary-500) !important; outline-offset: 1px; }
-.key::after { content: attr(data-key); }
 @media (max-width: 640px) {
   .gradio-container { padding: 0.5rem !important; }
   .loop li { flex: 1 1 30%; min-width: 0; padding: 0.2rem 0.4rem; }

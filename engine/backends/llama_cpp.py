@@ -236,6 +236,8 @@ class LlamaModel:
             "repeat_penalty": decoding.repeat_penalty,
             "repeat_last_n": REPEAT_WINDOW,
             "seed": decoding.seed,
+            # A prompt from the cache rounds a last bit differently: nothing to a greedy answer, but a draw can tip.
+            "cache_prompt": decoding.temperature <= 0,
             "stream_options": {"include_usage": True},
         }
         if schema is not None:
