@@ -106,6 +106,12 @@ def take_apart(sentence: str, proper: frozenset[str] = frozenset()) -> Clause | 
     if found is None:
         return None
     subject, auxiliary, verb, rest, negated, third_person = found
+    nobody = re.match(r"(?:no (?!more|less|fewer|later|earlier)|nobody|none of )", subject, re.IGNORECASE)
+    if nobody:  # "No employee may travel" is asked as "May an employee travel?" and answered "No."
+        put = {"nobody": "anyone", "none of ": "any of "}.get(nobody[0].lower(), "any ")
+        subject, negated = f"{put}{subject[nobody.end() :]}", not negated
+    if negated and auxiliary in ("must", "shall", "should"):
+        auxiliary = "may"  # what one must not do is asked as "May I …?": to "Must I …?" the "No." would mean "need not"
     tail_condition = TAIL.search(rest)
     if tail_condition and not condition and tail_condition.start() > 0:
         condition = f"{tail_condition[1].lower()} {rest[tail_condition.end() :]}"
@@ -187,8 +193,9 @@ def _finite_verb(text: str) -> tuple[str, str, str, str, bool, bool] | None:
                 negated,
                 word == "has",
             )  # "has a budget" is asked as "does … have a budget"
-        if rest.lower().startswith("not "):
-            rest, negated = rest[4:], True
+        forbidden = re.match(r"(?:not|never)\s+", rest, re.IGNORECASE)
+        if forbidden:
+            rest, negated = rest[forbidden.end() :], True
         return subject, word, "", rest, negated, False
     return None
 

@@ -18,7 +18,7 @@ from engine.prompts import count_tokens, encode, load_chat_template, render
 from engine.records import Decoding
 from engine.settings import PROJECT
 
-GREEDY = Decoding(max_tokens=16)
+GREEDY = Decoding(max_tokens=12)
 TOPICS = [
     "bread",
     "the sea",
@@ -100,8 +100,8 @@ def test_a_stream_says_what_a_reply_says_and_counts_its_tokens(embedded, base):
     whole = base.reply(QUESTIONS[0], GREEDY)
     pieces, reply = drained(base.stream(QUESTIONS[0], GREEDY))
     assert "".join(pieces) == reply.text == whole.text and len(pieces) > 5
-    assert reply.tokens_out == whole.tokens_out == 16
-    assert len(encode(whole.text, embedded.folder)) in (15, 16)
+    assert reply.tokens_out == whole.tokens_out == 12
+    assert len(encode(whole.text, embedded.folder)) in (11, 12)
     assert 0 < reply.first_token_ms <= reply.latency_ms and 0 <= whole.first_token_ms <= whole.latency_ms
     assert reply.model == "base" and reply.error == ""
 
@@ -117,22 +117,19 @@ def test_closing_a_stream_stops_the_generation(base):
     assert psutil.Process().cpu_times().user - busy < 0.3, "nothing computes on"
 
 
-def test_a_prompt_that_does_not_fit_is_refused_with_the_counts_and_one_that_just_fits_is_answered(
-    embedded, llama, base
-):
+def test_a_prompt_that_does_not_fit_is_refused_with_the_counts_and_one_that_just_fits_is_answered(embedded):
     template = load_chat_template(embedded.folder)
-
-    def prompt_tokens(words: int) -> int:
-        return count_tokens(render(asked("word " * words), template=template), embedded.folder)
-
-    words = 2000
-    room = llama.context - prompt_tokens(words)
-    assert room > 0
-    fits = base.reply(asked("word " * words), Decoding(max_tokens=room, seed=1))
-    assert fits.tokens_out <= room and fits.error == ""
-    for ask in (base.reply, lambda *arguments: next(base.stream(*arguments))):
-        with pytest.raises(InvalidInput, match=rf"{prompt_tokens(words)} tokens .* {llama.context} fit"):
-            ask(asked("word " * words), Decoding(max_tokens=room + 1))
+    question = asked("word " * 200)
+    tokens = count_tokens(render(question, template=template), embedded.folder)
+    small = LlamaEngine(embedded, slots=2, context=256)
+    model, room = small.model("base"), 256 - tokens
+    assert 0 < room < 56
+    fits = model.reply(question, Decoding(max_tokens=room))
+    assert 0 < fits.tokens_out <= room and fits.error == ""
+    for ask in (model.reply, lambda *arguments: next(model.stream(*arguments))):
+        with pytest.raises(InvalidInput, match=rf"{tokens} tokens .* up to {room + 1} .* make 257 where 256 fit"):
+            ask(question, Decoding(max_tokens=room + 1))
+    small.close()
 
 
 def test_llama_cpp_sees_the_ids_of_the_hugging_face_tokenizer(embedded, llama, base):
