@@ -135,19 +135,19 @@ class OpenAIModel:
     def _accepted(self, client: httpx.Client, body: Mapping[str, Any]) -> httpx.Response:
         for attempt in range(1, TRIES + 1):
             pause = min(LONGEST_WAIT_S, 0.5 * 2 ** (attempt - 1))
+            request = client.build_request("POST", f"{self._root}/chat/completions", json=body)
             try:
                 with self._sentences():
-                    request = client.build_request("POST", f"{self._root}/chat/completions", json=body)
                     response = client.send(request, stream=True)
-                    if response.status_code in RETRY_STATUS and attempt < TRIES:
-                        pause = _asked_for(response, pause)
-                        response.close()
-                    else:
-                        self._raise_for(response)
-                        return response
             except Unavailable:
                 if attempt == TRIES:
                     raise
+            else:
+                if response.status_code not in RETRY_STATUS or attempt == TRIES:
+                    self._raise_for(response)  # a refusal is final: asking again would be refused again
+                    return response
+                pause = _asked_for(response, pause)
+                response.close()
             self.wait(pause)
         raise AssertionError("the last try returns or raises")
 
@@ -155,7 +155,8 @@ class OpenAIModel:
         if response.status_code == 200:
             return
         try:
-            response.read()
+            with self._sentences():
+                response.read()
         finally:
             response.close()
         try:
