@@ -170,7 +170,11 @@ def _wh(clause: Clause) -> Iterator[tuple[str, str]]:
             yield "what_for", f"what {clause.auxiliary} {clause.subject} {clause.rest.partition(' for ')[0]} for?"
     if clause.auxiliary in ("must", "should", "will", "may", "can", "shall") and not clause.negated and verb != "be":
         yield "what_do", f"what {head} do{_with(clause.condition)}?"
-    elif clause.verb and not clause.negated:
+    elif (
+        clause.verb
+        and not clause.negated
+        and re.match(r"(?!(?:to|for|on|in|at|with|from|of|by|as|within|until)\b)\w", clause.rest)
+    ):
         yield "what", f"what {head} {clause.verb}{_with(clause.condition)}?"
     for pattern, word in (
         (
