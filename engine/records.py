@@ -115,7 +115,7 @@ class DatasetVersion:
 class Decoding:
     """How an answer is drawn. Both arms of a comparison use one."""
 
-    max_tokens: int = 160
+    max_tokens: int = 128
     temperature: float = 0.0
     top_p: float = 0.95
     top_k: int = 40

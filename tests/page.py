@@ -36,7 +36,7 @@ class StandInWorkspace(Workspace):
     stand_ins: Sequence[ChatModel] = ()
 
     def adapters(self) -> list[Adapter]:
-        card = {"preset": "quick", "minutes": 2}
+        card = {"config": {"preset": "quick"}, "minutes": 2}
         return [
             Adapter(model.name, "base", "", model.digest(), "2026-05-01", "leave:1", card)
             for model in self.stand_ins[1:]

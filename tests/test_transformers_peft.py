@@ -5,6 +5,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from safetensors.numpy import load_file, save_file
 
 from engine.backends.transformers_peft import TransformersEngine
 from engine.errors import InvalidInput, NotFound
@@ -94,10 +95,10 @@ def test_digests_tell_base_and_adapter_apart_and_stay(embedded, engine):
     assert base == TransformersEngine(str(embedded.folder)).model("other name").digest()
 
 
-def test_what_cannot_be_answered_is_refused_in_a_sentence(embedded, engine, tmp_path):
+def test_what_cannot_be_answered_is_refused_in_a_sentence(embedded, engine, random_adapter, tmp_path):
     model = engine.model("base")
     with pytest.raises(InvalidInput, match=r"too long: \d+ tokens .* 8192 fit"):
-        model.reply([{"role": "user", "content": "word " * 8100}], GREEDY)
+        model.reply([{"role": "user", "content": "word " * 8200}], GREEDY)
     with pytest.raises(InvalidInput, match="JSON schema"):
         model.reply(QUESTION, GREEDY, schema={"type": "object"})
     with pytest.raises(InvalidInput, match="none was given"):
@@ -105,7 +106,11 @@ def test_what_cannot_be_answered_is_refused_in_a_sentence(embedded, engine, tmp_
     assert "no model nobody/nothing on this machine" in TransformersEngine("nobody/nothing").model("x").health()
     with pytest.raises(NotFound):
         TransformersEngine(str(tmp_path)).model("x").digest()
-    assert "does not fit" in TransformersEngine(str(embedded.folder), tmp_path).model("x", tuned=True).health()
+    assert "no adapter in" in TransformersEngine(str(embedded.folder), tmp_path).model("x", tuned=True).health()
+    misfit = random_adapter(tmp_path / "misfit", layers=[0])
+    weights = load_file(misfit / "adapter_model.safetensors")
+    save_file({name: rows[:, :-1].copy() for name, rows in weights.items()}, misfit / "adapter_model.safetensors")
+    assert "does not fit" in TransformersEngine(str(embedded.folder), misfit).model("x", tuned=True).health()
 
 
 def test_importing_it_does_not_import_torch():

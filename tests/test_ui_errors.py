@@ -16,7 +16,7 @@ def test_a_sentence_of_ours_is_shown_as_text_never_as_html():
 
     with pytest.raises(gr.Error) as shown:
         handler()
-    assert shown.value.message == ("The file &lt;img src=x onerror=&quot;alert(1)&quot;&gt; is empty. Choose another.")
+    assert shown.value.message == 'The file &lt;img src=x onerror="alert(1)"&gt; is empty. Choose another.'
     assert shown.value.print_exception is False
 
 

@@ -21,7 +21,13 @@ def workspace(tmp_path, loud_adapter):
     workspace = Workspace.open(settings, seed=0)
     folder = workspace.adapters_dir / "tuned"
     shutil.copytree(loud_adapter, folder)
-    card = {"base": "base", "dataset": "leave:1", "created_at": "2026-05-01", "digest": "f" * 64, "preset": "quick"}
+    card = {
+        "base": "base",
+        "dataset": "leave:1",
+        "created_at": "2026-05-01",
+        "digest": "f" * 64,
+        "config": {"preset": "quick"},
+    }
     (folder / "card.json").write_text(json.dumps(card))
     yield workspace
     workspace.close()
@@ -33,7 +39,7 @@ def test_promoting_and_rolling_back_are_recorded_with_their_reason(workspace):
             client.predict("tuned", "", api_name="/rollback")
         said, models, history, _ = client.predict("tuned", " won 8 of 9 ", api_name="/promote")
         assert said["value"] == "tuned is live: Ask answers with it."
-        assert [row[:2] for row in models["data"]] == [["base", ""], ["tuned", "live"]]
+        assert [row[:4] for row in models["data"]] == [["base", "", "", ""], ["tuned", "live", "leave:1", "quick"]]
         assert [row[1:] for row in history["data"]] == [["promote", "tuned", "won 8 of 9"]]
         with pytest.raises(AppError, match="live already"):
             client.predict("tuned", "", api_name="/promote")

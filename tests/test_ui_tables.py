@@ -45,14 +45,15 @@ def test_a_share_never_stands_without_its_count_and_interval():
     assert row == ["tuned", "1.50", "3 of 4 (75 %, 30-95 %)", "4", "0", "0"]
 
 
-def test_the_curve_shows_each_step_and_the_running_average():
+def test_the_curve_averages_what_was_logged_so_far():
     points = loss_points([{"step": 1, "loss": 4.0}, {"step": 2, "loss": 2.0}, {"step": 3}])
-    assert points.to_dict("records") == [
-        {"step": 1, "loss": 4.0, "curve": "each step"},
-        {"step": 1, "loss": 4.0, "curve": "average"},
-        {"step": 2, "loss": 2.0, "curve": "each step"},
-        {"step": 2, "loss": 3.0, "curve": "average"},
-    ]
+    assert points.to_dict("records") == [{"step": 1, "loss": 4.0}, {"step": 2, "loss": 3.0}]
+    assert loss_points([]).to_dict("records") == []
+
+
+def test_the_curve_forgets_steps_older_than_twenty():
+    points = loss_points([{"step": 0, "loss": 100.0}, *({"step": n, "loss": 1.0} for n in range(1, 21))])
+    assert points["loss"].iloc[-1] == 1.0
 
 
 def test_what_changed_stands_with_both_answers_broken_first():
@@ -69,11 +70,12 @@ def test_what_changed_stands_with_both_answers_broken_first():
     ]
 
 
-def test_bars_are_percentages_of_what_was_asked():
-    counted = {"right": 1, "of": 4, "low": 0.0, "high": 1.0}
-    found = {"questions": counted, "unanswerable": counted | {"right": 4}, "false_refusals": counted | {"right": 2}}
-    bars = report_bars({"models": {"base": found}})
-    assert list(bars["percent"]) == [25.0, 100.0, 50.0]
+def test_bars_are_shares_of_what_was_asked_with_their_interval():
+    counted = {"right": 1, "of": 4, "low": 0.05, "high": 0.7}
+    none = {"right": 0, "of": 0, "low": 0.0, "high": 1.0}
+    bars = report_bars({"models": {"<b>": {"questions": counted, "unanswerable": counted, "false_refusals": none}}})
+    assert bars.count('<i style="width:25.0%"></i><u style="left:5.0%;width:65.0%"></u>') == 2
+    assert "none asked" in bars and "<span>&lt;b&gt;</span>" in bars
 
 
 def test_what_a_run_says_of_itself_stays_text():

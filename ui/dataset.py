@@ -48,7 +48,7 @@ def build(workspace: Workspace) -> Part:
             make = gr.Button("Generate", variant="primary")
     said = gr.Textbox(label="What happened", interactive=False, visible=False, max_lines=12, elem_id="dataset-said")
     with gr.Column(visible=False) as body:
-        with gr.Row(equal_height=True):
+        with gr.Row():
             chosen = gr.Dropdown([], label="Version", allow_custom_value=True, scale=2)
             following = gr.Button("Next version from votes and labels")
             download = gr.Button("Download as JSONL")

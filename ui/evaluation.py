@@ -77,16 +77,10 @@ def build(workspace: Workspace) -> Part:
         totals = table(REPORT_HEAD, label="Report")
         compared = gr.Textbox(label="Compared with the first model", interactive=False)
         with gr.Row():
-            bars = gr.BarPlot(
-                x="model",
-                y="percent",
-                color="what",
-                y_lim=[0, 100],
-                label="Right, rightly and falsely refused",
-                height=320,
-                buttons=[],
-            )
-            slices = table(SLICE_HEAD, label="By slice", max_height=300)
+            with gr.Column(min_width=340):
+                bars = gr.HTML(padding=False)
+            with gr.Column(min_width=340):
+                slices = table(SLICE_HEAD, label="By slice", max_height=300)
         changed = table(CHANGED_HEAD, label="What changed against the first model", max_height=420)
     view = [totals, compared, bars, slices, changed]
 

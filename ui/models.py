@@ -24,8 +24,10 @@ def build(workspace: Workspace) -> Part:
         gr.HTML(note(TODAY), padding=False)
         listed = table(MODEL_HEAD, label="Models")
         with gr.Row():
-            chosen = gr.Dropdown([], label="Model", allow_custom_value=True)
-            reason = gr.Textbox("", label="Reason", placeholder="On what evidence?", max_lines=1, scale=2)
+            chosen = gr.Dropdown([], label="Model", allow_custom_value=True, min_width=240)
+            reason = gr.Textbox(
+                "", label="Reason", placeholder="On what evidence?", max_lines=1, scale=2, min_width=240
+            )
         with gr.Row():
             promote = gr.Button("Make it live", variant="primary")
             back = gr.Button("Roll back to the one before")

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from html import escape
+from statistics import fmean
 from typing import Any
 
 import gradio as gr
@@ -21,7 +22,6 @@ CHANGED_HEAD = ["Change", "Question", "Before", "After"]
 RUN_HEAD = ["Run", "State", "Adapter", "Steps", "Loss", "Started"]
 MODEL_HEAD = ["Model", "Live", "Trained on", "Preset", "Minutes", "Digest"]
 HISTORY_HEAD = ["When", "What", "Model", "Reason"]
-LOSS_HEAD = ["step", "loss", "curve"]
 SMOOTH_STEPS = 20
 
 
@@ -144,17 +144,21 @@ def compared_lines(report: Mapping[str, Any]) -> str:
     )
 
 
-def report_bars(report: Mapping[str, Any]) -> pd.DataFrame:
-    """Right, right refusals and false refusals per model, in percent, for a grouped bar plot."""
-    named = {"questions": "right", "unanswerable": "rightly refused", "false_refusals": "falsely refused"}
-    return pd.DataFrame(
-        [
-            {"model": model, "what": what, "percent": round(100 * read_share(found[column]).value, 1)}
-            for model, found in report["models"].items()
-            for column, what in named.items()
-        ],
-        columns=["model", "what", "percent"],
-    )
+def report_bars(report: Mapping[str, Any]) -> str:
+    """Bars per model with their 95 % intervals, as HTML: right, rightly refused, falsely refused; names are escaped."""
+    named = {"questions": "Right", "unanswerable": "Rightly refused", "false_refusals": "Falsely refused"}
+    lines = []
+    for column, what in named.items():
+        lines.append(f"<h4>{what}</h4>")
+        for model, found in report["models"].items():
+            share = read_share(found[column])
+            low, high = (100 * share.low, 100 * share.high) if share.of else (0.0, 0.0)
+            lines.append(
+                f'<div class="bar {column}"><span>{escape(model)}</span><span class="track" aria-hidden="true">'
+                f'<i style="width:{100 * share.value:.1f}%"></i><u style="left:{low:.1f}%;width:{high - low:.1f}%"></u>'
+                f"</span><span>{escape(str(share))}</span></div>"
+            )
+    return f'<div class="bars">{"".join(lines)}</div>'
 
 
 def run_rows(jobs: Sequence[Job]) -> list[list[str]]:
@@ -173,13 +177,10 @@ def run_rows(jobs: Sequence[Job]) -> list[list[str]]:
 
 
 def loss_points(metrics: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-    """The loss by step for a line plot: as it was, and averaged over the last steps so that the trend can be seen."""
-    points, smooth = [], 0.0
-    for number, row in enumerate(row for row in metrics if row.get("loss") is not None):
-        smooth = row["loss"] if number == 0 else smooth + (row["loss"] - smooth) / min(number + 1, SMOOTH_STEPS)
-        points.append({"step": row["step"], "loss": row["loss"], "curve": "each step"})
-        points.append({"step": row["step"], "loss": round(smooth, 4), "curve": "average"})
-    return pd.DataFrame(points, columns=LOSS_HEAD)
+    """The loss by step for a line plot, averaged over the last steps, because single batches jump."""
+    losses = [(row["step"], row["loss"]) for row in metrics if row.get("loss") is not None]
+    averages = [fmean(loss for _, loss in losses[max(0, n - SMOOTH_STEPS) : n]) for n in range(1, len(losses) + 1)]
+    return pd.DataFrame({"step": [step for step, _ in losses], "loss": [round(average, 4) for average in averages]})
 
 
 def model_rows(base: str, adapters: Sequence[Adapter], live: str) -> list[list[str]]:
@@ -190,7 +191,7 @@ def model_rows(base: str, adapters: Sequence[Adapter], live: str) -> list[list[s
             adapter.name,
             _live(adapter.name, live),
             adapter.dataset,
-            str(adapter.card.get("preset", "")),
+            str(adapter.card.get("config", {}).get("preset", "")),
             str(adapter.card.get("minutes", "")),
             adapter.digest[:12],
         ]

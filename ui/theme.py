@@ -69,6 +69,13 @@ CSS = """
 .pace::-webkit-progress-bar { background: var(--border-color-primary); }
 .pace::-webkit-progress-value { background: var(--primary-600); }
 .pace::-moz-progress-bar { background: var(--primary-600); }
+.bars h4 { margin: 0.6rem 0 0.2rem; font-size: 0.9rem; }
+.bar { display: grid; grid-template-columns: minmax(4rem, 7rem) 1fr minmax(8rem, auto); gap: 0.6rem; align-items: center;
+  font-size: 0.85rem; margin: 0.15rem 0; overflow-wrap: anywhere; }
+.bar .track { position: relative; height: 0.9rem; border-radius: 3px; background: var(--border-color-primary); }
+.bar .track i { position: absolute; inset: 0 auto 0 0; border-radius: 3px; background: var(--primary-600); }
+.bar.false_refusals .track i { background: #d97706; }
+.bar .track u { position: absolute; top: calc(50% - 1px); height: 2px; background: var(--body-text-color); }
 textarea:focus-visible, input:focus-visible, button:focus-visible, [role="tab"]:focus-visible, a:focus-visible,
 summary:focus-visible, td:focus-visible {
   outline: 3px solid var(--primary-500) !important; outline-offset: 1px; }

@@ -51,7 +51,7 @@ def build(workspace: Workspace) -> Part:
             stop = gr.Button("Stop and keep what is learned", interactive=False)
             resume = gr.Button("Resume", interactive=False)
         status = gr.HTML(padding=False)
-        curve = gr.LinePlot(x="step", y="loss", color="curve", label="Loss", height=320, buttons=[])
+        curve = gr.LinePlot(x="step", y="loss", label="Loss, averaged over the last 20 steps", height=260, buttons=[])
         log = gr.Textbox(label="Last lines of its log", interactive=False, visible=False, max_lines=14)
         listed = table(RUN_HEAD, label="Runs")
     timer = gr.Timer(IDLE_S)

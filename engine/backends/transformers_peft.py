@@ -88,6 +88,8 @@ class TransformersEngine:
         except (OSError, ValueError) as error:
             raise Unavailable(f"The model {self.source} cannot be loaded: {error}") from error
         if self.adapter is not None:
+            if not (self.adapter / "adapter_config.json").is_file():  # peft would look for it on the hub
+                raise NotFound(f"There is no adapter in {self.adapter}. Train it again, or choose another model.")
             from peft import PeftModel
 
             try:
