@@ -1,6 +1,8 @@
 """One module an inference engine; this one Protocol is all the rest of the product knows of them."""
 
-from collections.abc import Generator, Mapping, Sequence
+import os
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 from engine.records import Decoding, Message, Reply
@@ -40,3 +42,21 @@ class ChatModel(Protocol):
     def digest(self) -> str:
         """Of the weights and the template that answer: another digest, another model."""
         ...
+
+
+@contextmanager
+def patient_threads() -> Iterator[None]:
+    """
+    Import an engine's library inside: its OpenMP threads will sleep while they wait, instead of spinning.
+
+    Beside a busy core (a training run, say) spinning threads wait for one that is not scheduled: 1.0 against 5.5
+    tokens/s in llama.cpp, measured on two cores with two busy processes. OpenMP reads the variable once, when it is
+    loaded, so it is put back afterwards and no child process inherits it.
+    """
+    before = os.environ.get("OMP_WAIT_POLICY")
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    try:
+        yield
+    finally:
+        if before is None:
+            os.environ.pop("OMP_WAIT_POLICY", None)

@@ -8,7 +8,6 @@ The library opens an HTTP port of its own that nobody here uses: it listens on 1
 
 import gc
 import hashlib
-import os
 import secrets
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,7 +19,7 @@ from queue import SimpleQueue
 from threading import Event, Lock, Thread
 from typing import Any
 
-from engine.backends import REPEAT_WINDOW, Schema, Stream
+from engine.backends import REPEAT_WINDOW, Schema, Stream, patient_threads
 from engine.embedded import EmbeddedModel
 from engine.errors import InvalidInput, NotFound, TouchstoneError, Unavailable
 from engine.prompts import count_tokens, load_chat_template, render
@@ -126,7 +125,9 @@ class LlamaEngine:
                 _stop(server)
 
     def _launch(self, adapters: Sequence[_AdapterFile]) -> Any:
-        xllamacpp = _library()
+        with patient_threads():
+            import xllamacpp
+
         params = xllamacpp.CommonParams()
         params.model.path = str(self.base.gguf)
         params.n_parallel = self.slots
@@ -289,25 +290,6 @@ def _raise_for(answer: Mapping[str, Any]) -> None:
     if error.get("type") in ("exceed_context_size_error", "invalid_request_error"):
         raise InvalidInput(f"The model cannot take this question: {message}. Change it and ask again.")
     raise Unavailable(f"The model stopped answering: {message}. Ask again; if it repeats, restart Touchstone.")
-
-
-@cache
-def _library() -> Any:
-    """
-    The binding, its OpenMP threads told to sleep while they wait instead of spinning.
-
-    Beside a busy core (a training run, say) spinning threads wait for one that is not scheduled: 1 against 5.5
-    tokens/s, measured on two cores with two busy processes. OpenMP reads the variable once, when it is loaded, so it
-    is put back afterwards and no child process inherits it.
-    """
-    before = os.environ.get("OMP_WAIT_POLICY")
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-    try:
-        import xllamacpp
-    finally:
-        if before is None:
-            del os.environ["OMP_WAIT_POLICY"]
-    return xllamacpp
 
 
 def _stop(server: _Server) -> None:

@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-STEPS, TIMED_PEER_STEPS, BATCH = 20, 6, 8
+STEPS, TIMED_PEER_STEPS, BATCH = 20, 4, 8
 SYSTEM = (
     "You answer questions about the policies of the organisation that you were trained on. Answer in one sentence. "
     "If they do not say, reply exactly: Not specified in the provided excerpt."
