@@ -12,6 +12,15 @@ from engine.lexicon import GREETINGS, ORGANISATION, ROLE_WORDS, STOPWORDS, SYNON
 from engine.records import Fact
 from engine.sentences import sentences
 
+TOPIC_FORMS = (
+    "what does the policy say about {0}?", "what is the rule on {0}?", "can you tell me about {0}?", "how does {0} work?",
+    "what is the policy on {0}?", "what are the rules about {0}?", "what happens with {0}?", "is there a rule about {0}?",
+    "what do I need to know about {0}?", "I have a question about {0}", "{0}?", "what about {0}?",
+)  # fmt: skip
+"""
+Shared with the questions that have no answer: a style that only one side had would be all the model learns.
+Measured on a real manual: with styles apart, 22 of 32 held-out wordings were right, and 118 of 126 human questions refused.
+"""
 GENERIC_HEADINGS = frozenset(
     """
     overview general purpose introduction policy scope details background summary other notes policies
@@ -303,9 +312,7 @@ def _list_forms(fact: Fact, topic: str) -> Iterator[tuple[str, str]]:
 def _topics(fact: Fact, topic: str, phrase: str) -> Iterator[tuple[str, str]]:
     """What always works: the clause's name and the fact's own rare words."""
     if phrase:
-        yield "topic", f"what does the policy say about {phrase}?"
-        yield "topic", f"what is the rule on {phrase}?"
-        yield "topic", f"can you tell me about {phrase}?"
+        yield from (("topic", form.format(phrase)) for form in TOPIC_FORMS)
         if topic.lower() not in phrase.lower():
             yield "topic", f"what about {phrase} under {topic}?"
             yield "keywords", f"{topic} {phrase}"

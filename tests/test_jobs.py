@@ -59,7 +59,7 @@ def sleeper(runs, title="Sleeping", **options):
     return jobs.start(runs, kind="test", title=title, argv=command, now=NOW, **options)
 
 
-def wait_until(holds, timeout_s=20.0):
+def wait_until(holds, timeout_s=90.0):
     deadline = time.monotonic() + timeout_s
     while not holds():
         assert time.monotonic() < deadline, "waited in vain"
