@@ -45,7 +45,7 @@ def test_generate_accounts_for_every_row_and_prints_json_last(run):
 )
 def test_a_file_that_cannot_be_read_is_named_with_the_reason(run, tmp_path, name, content, says):
     (tmp_path / name).write_bytes(content)
-    status, out, err = run("generate", "--dataset", "x", str(tmp_path / name))
+    status, _, err = run("generate", "--dataset", "x", str(tmp_path / name))
     assert status == 2
     assert name in err and says in err
     assert len(err.strip().splitlines()) == 1

@@ -7,7 +7,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-
 from engine.samples import QUESTIONS
 
 PROJECT = Path(__file__).resolve().parents[1]
