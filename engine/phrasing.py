@@ -18,8 +18,9 @@ TOPIC_FORMS = (
     "what do I need to know about {0}?", "I have a question about {0}", "{0}?", "what about {0}?",
 )  # fmt: skip
 """
-Shared with the questions that have no answer: a style that only one side had would be all the model learns.
-Measured on a real manual: with styles apart, 22 of 32 held-out wordings were right, and 118 of 126 human questions refused.
+Shared with the questions that have no answer, so that style does not tell the two apart. That alone is not enough: on a
+real manual 118 of 126 human questions were falsely refused with styles apart (424 steps), 115 of 126 with them shared
+(200 steps), though 22 of 32 held-out wordings of our own were right.
 """
 GENERIC_HEADINGS = frozenset(
     """
