@@ -64,7 +64,7 @@ def vote_for_b(page: Page) -> None:
     page.get_by_label("Your name").locator("visible=true").fill("Ann")
     page.locator("#arena-question textarea").fill("How many days of annual leave do I get?")
     page.locator("#arena-question textarea").press("Enter")
-    expect(page.locator("#arena-b")).to_be_enabled(timeout=90_000)
+    expect(page.locator("#arena-b")).to_be_enabled(timeout=240_000)
     assert page.locator("#arena-reveal").count() == 0 or not page.locator("#arena-reveal").is_visible()
     page.get_by_role("heading", name="Touchstone").click()
     page.keyboard.press("b")
@@ -80,13 +80,13 @@ def test_a_visitor_walks_the_whole_loop_and_the_vote_is_in_sqlite(page, tmp_path
         with served(workspace) as url:
             page.goto(url)
             page.locator("#load-sample").click()
-            expect(page.get_by_text("From proposed to kept")).to_be_visible(timeout=90_000)
+            expect(page.get_by_text("From proposed to kept")).to_be_visible(timeout=240_000)
             page.locator("#next-step", has_text="Go to Train").click()
             train_a_few_steps(page)
             open_tab(page, "Ask")
             page.locator("#ask-question textarea").fill("How many days of annual leave do I get?")
             page.locator("#ask-question textarea").press("Enter")
-            expect(page.get_by_text("Closest clause, found afterwards")).to_be_visible(timeout=60_000)
+            expect(page.get_by_text("Closest clause, found afterwards")).to_be_visible(timeout=240_000)
             vote_for_b(page)
             (vote,) = workspace.store.votes()
             battle = workspace.store.battle(vote.battle_id)
@@ -96,7 +96,7 @@ def test_a_visitor_walks_the_whole_loop_and_the_vote_is_in_sqlite(page, tmp_path
             page.get_by_role("button", name="Next version from votes and labels").click()
             said = page.locator("#dataset-said textarea")
             expect(said).to_have_value(
-                re.compile(rf"^leave:2: .*\nVote {vote.id} by Ann: B is better, on"), timeout=60_000
+                re.compile(rf"^leave:2: .*\nVote {vote.id} by Ann: B is better, on"), timeout=240_000
             )
     finally:
         workspace.close()
