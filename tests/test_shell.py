@@ -27,6 +27,15 @@ def test_importing_the_page_loads_no_model_library():
     assert found.stdout.strip() == "[]"
 
 
+def test_importing_gradio_rewrites_no_editor_stub():
+    script = (
+        "import ui.shell, gradio.component_meta as meta, gradio as gr; "
+        "print(meta.create_or_modify_pyi.__module__, callable(gr.Textbox.change), callable(gr.Chatbot.like))"
+    )
+    found = subprocess.run([sys.executable, "-c", script], cwd=PROJECT, capture_output=True, text=True, check=True)
+    assert found.stdout.split() == ["ui.quick_start", "True", "True"]
+
+
 def test_building_and_serving_the_page_loads_no_model_library(tmp_path):
     script = (
         "import sys; from pathlib import Path; from tests.page import served, stand_in_workspace\n"
