@@ -13,10 +13,7 @@ from statistics import median
 from typing import Any, Literal
 
 import torch
-import torch.nn.functional as F
 from peft import LoraConfig, PeftModel, get_peft_model
-from peft.tuners.lora import Linear as LoraLinear
-from torch import Tensor
 from transformers import AutoModelForCausalLM
 
 from engine.embedded import ensure_embedded
@@ -77,10 +74,7 @@ def load_for_training(folder: Path, config: TrainingConfig, *, dtype: Number) ->
         task_type="CAUSAL_LM",
     )
     torch.manual_seed(config.seed)
-    model = get_peft_model(base, lora)
-    for module in model.modules():
-        if type(module) is LoraLinear:
-            module.__class__ = SwiftLoraLinear
+    model: PeftModel = get_peft_model(base, lora)
     return model.train()
 
 
@@ -130,55 +124,6 @@ def fastest(
         gc.collect()
     assert best is not None
     return Trial(best.model, best.dtype, median([best.step_s, *_timed(best.model, batch, repeats=2, clock=clock)]))
-
-
-class SwiftLoraLinear(LoraLinear):
-    """
-    PEFT's layer, with the low-rank part added in place by the matrix product itself.
-
-    The same numbers from fewer passes over memory: PEFT multiplies by the scale and adds in two more of them, forward
-    and backward, and casts whole activations to float32 under a bfloat16 base. Anything unusual goes PEFT's way.
-    """
-
-    def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        """Same promise as PEFT's."""
-        name = self.active_adapters[0]
-        drops = self.training and not isinstance(self.lora_dropout[name], torch.nn.Identity)
-        several = len(self.active_adapters) > 1 or name in self.lora_variant
-        if drops or several or args or kwargs or self.merged or self.disable_adapters:
-            return super().forward(x, *args, **kwargs)
-        base, down, up = self.get_base_layer(), self.lora_A[name].weight, self.lora_B[name].weight
-        return LowRankSum.apply(x, base.weight, base.bias, down, up, self.scaling[name])  # type: ignore[no-any-return, no-untyped-call]
-
-
-class LowRankSum(torch.autograd.Function):
-    """x @ W.T + bias + scale * (x @ A.T) @ B.T, in x's number format; the gradients of A and B in theirs."""
-
-    @staticmethod
-    def forward(
-        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, down: Tensor, up: Tensor, scale: float
-    ) -> Tensor:
-        """x: (…, in); weight: (out, in), frozen; down: (rank, in); up: (out, rank)."""
-        flat = x.reshape(-1, x.shape[-1])
-        low = flat @ down.to(x.dtype).T
-        out = F.linear(flat, weight, bias)
-        out.addmm_(low, up.to(x.dtype).T, alpha=scale)
-        ctx.save_for_backward(flat, weight, down, up, low)
-        ctx.scale, ctx.shape = scale, x.shape
-        return out.view(*x.shape[:-1], -1)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        """None for what is frozen; no gradient of x below the first layer with LoRA."""
-        flat, weight, down, up, low = ctx.saved_tensors
-        gradient = gradients[0].reshape(-1, gradients[0].shape[-1])
-        low_gradient = (gradient @ up.to(gradient.dtype)).mul_(ctx.scale)
-        of_up = (gradient.T @ low).mul_(ctx.scale).to(up.dtype)
-        of_down = (low_gradient.T @ flat).to(down.dtype)
-        of_x = None
-        if ctx.needs_input_grad[0]:
-            of_x = (gradient @ weight).addmm_(low_gradient, down.to(gradient.dtype)).view(ctx.shape)
-        return of_x, None, None, of_down, of_up, None
 
 
 def _timed(model: PeftModel, batch: Mapping[str, Any], *, repeats: int, clock: Callable[[], float]) -> list[float]:
