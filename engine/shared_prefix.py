@@ -21,7 +21,6 @@ from transformers import AttentionInterface
 from engine.prompts import ChatTemplate, neutralise, render
 
 ATTENTION = "shared_prefix"
-POOL_BATCHES = 16  # rows are sorted by length within so many batches, then the batches are shuffled
 
 
 @dataclass(frozen=True)
@@ -69,14 +68,14 @@ def plan_batches(
     """
     Which rows stand in each step's batch; the first n steps do not depend on `steps`.
 
-    Each pass takes every question row once, in batches of similar length in random order. Statements have batches of
+    Each pass takes every question row once, in random order. Statements have batches of
     their own, `statement_share` of all and evenly spaced, because their loss counts every token; they cycle apart.
     """
     questions = [n for n, row in enumerate(rows) if not row.is_statement]
     statements = [n for n, row in enumerate(rows) if row.is_statement]
     if not questions or not statements:
         statement_share = 0.0 if questions else 1.0
-    streams = [_passes(pool, rows, batch_size, f"{seed}/{name}") for name, pool in enumerate((questions, statements))]
+    streams = [_passes(pool, batch_size, f"{seed}/{name}") for name, pool in enumerate((questions, statements))]
     takes_statement = (math.floor((n + 1) * statement_share) > math.floor(n * statement_share) for n in count())
     return [next(streams[is_statement]) for is_statement in islice(takes_statement, steps)]
 
@@ -185,18 +184,18 @@ def register_attention() -> str:
     return ATTENTION
 
 
-def _passes(pool: Sequence[int], rows: Sequence[TrainingRow], batch_size: int, seed: str) -> Iterator[list[int]]:
-    """Batches for ever, pass after pass."""
+def _passes(pool: Sequence[int], batch_size: int, seed: str) -> Iterator[list[int]]:
+    """
+    Batches for ever, pass after pass, in an order that knows nothing of the rows.
+
+    Sorting by length would save no padding, for there is none, and would gather the refusals, which are short: steps of
+    nothing but refusals, each of their tokens counting several times an answer's.
+    """
     for epoch in count():
         rng = Random(f"{seed}/{epoch}")
         order = list(pool)
         rng.shuffle(order)
-        batches = []
-        for start in range(0, len(order), batch_size * POOL_BATCHES):
-            part = sorted(order[start : start + batch_size * POOL_BATCHES], key=lambda n: len(rows[n]))
-            batches += [part[n : n + batch_size] for n in range(0, len(part), batch_size)]
-        rng.shuffle(batches)
-        yield from batches
+        yield from (order[start : start + batch_size] for start in range(0, len(order), batch_size))
 
 
 def _blocks(prefix: int, lengths: tuple[int, ...]) -> Blocks:
