@@ -17,7 +17,7 @@ from engine import jobs
 from engine.adapters import check_name
 from engine.errors import InvalidInput, Unavailable
 from engine.records import Job, Mode
-from engine.settings import QUIET
+from engine.settings import PATIENT, QUIET
 
 CONFIG, ROWS = "config.json", "rows.jsonl"
 EMBEDDED = "base"
@@ -165,17 +165,14 @@ def worker_environment(models_dir: Path, *, threads: int) -> dict[str, str]:
     What the worker's process needs before its first line.
 
     glibc otherwise gives every freed activation back to the system and asks for it again with the next step: a fifth
-    of the time went into page faults. 32 MiB is the largest threshold that mallopt(3) takes. Waiting OpenMP threads
-    sleep instead of spinning: the page and the model server share these cores, and beside other work a spinning
-    training took several times as long.
+    of the time went into page faults. 32 MiB is the largest threshold that mallopt(3) takes.
     """
     return {
         **QUIET,
+        **PATIENT,
         "TOUCHSTONE_MODELS": str(models_dir),
         "PYTHONUNBUFFERED": "1",
         "OMP_NUM_THREADS": str(threads),
-        "OMP_WAIT_POLICY": "PASSIVE",
-        "GOMP_SPINCOUNT": "1000",
         "MALLOC_MMAP_THRESHOLD_": str(32 * 2**20),
         "MALLOC_TRIM_THRESHOLD_": str(16 * 2**30),
         "MALLOC_TOP_PAD_": str(256 * 2**20),

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import Any, Protocol
 
 from engine.records import Decoding, Message, Reply
+from engine.settings import PATIENT
 
 REPEAT_WINDOW = 64
 """Decoding.repeat_penalty looks back this many tokens, prompt included, in every engine that lets us say so."""
@@ -47,16 +48,14 @@ class ChatModel(Protocol):
 @contextmanager
 def patient_threads() -> Iterator[None]:
     """
-    Import an engine's library inside: its OpenMP threads will sleep while they wait, instead of spinning.
+    Import an engine's library inside: its OpenMP threads will be PATIENT, unless the user set the variables.
 
-    Beside a busy core (a training run, say) spinning threads wait for one that is not scheduled: 1.0 against 5.5
-    tokens/s in llama.cpp, measured on two cores with two busy processes. OpenMP reads the variable once, when it is
-    loaded, so it is put back afterwards and no child process inherits it.
+    OpenMP reads them once, when it is loaded, so they are put back afterwards and no child process inherits them.
     """
-    before = os.environ.get("OMP_WAIT_POLICY")
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    added = [name for name in PATIENT if name not in os.environ]
+    os.environ.update({name: PATIENT[name] for name in added})
     try:
         yield
     finally:
-        if before is None:
-            os.environ.pop("OMP_WAIT_POLICY", None)
+        for name in added:
+            os.environ.pop(name, None)
