@@ -9,15 +9,16 @@ from typing import Protocol
 from engine.grammar import proper_words
 from engine.phrasing import Wording, spoken, vocabulary_of, wordings
 from engine.records import REFUSAL, Document, Example, Fact
+from engine.styles import TEMPLATES
 from engine.unanswerable import absence_of, unanswerables
 
 WORDINGS_PER_FACT = 16
 REFUSAL_SHARE = 0.30
 STATEMENTS_PER_FACT = 2
-MOST_OF_A_FORM = {"topic": 3, "keywords": 3}
-"""Forms that always work and sound like nobody: a few of each, the rest are questions people ask."""
-OVERDRAW = 1.0
-"""Unanswerable rows proposed for each one wanted: the gates take away about as many answerable ones."""
+MOST_OF_A_FORM = dict.fromkeys(TEMPLATES, 1) | {"keywords": 3, "crop": 2}
+"""How many of a fact's questions a template may give; the rest are questions that fit this fact alone."""
+OVERDRAW = 0.85
+"""Unanswerable rows proposed for each one wanted: the gates take away more of the answerable ones."""
 
 
 class Generator(Protocol):
@@ -50,6 +51,7 @@ class EmbeddedGenerator:
         passages = [passage for document in documents for passage in document.passages]
         texts = [f"{passage.lead_in} {passage.text}" for passage in passages]
         vocabulary = vocabulary_of(texts, proper_words(texts))
+        absence = absence_of(facts, [(passage.clause, text) for passage, text in zip(passages, texts, strict=True)])
         asked: list[Wording] = []
         for fact in facts:
             chosen = self._choose(wordings(fact, vocabulary), rng)
@@ -58,7 +60,6 @@ class EmbeddedGenerator:
                 yield _answerable(fact, wording)
             yield from _statements(fact)
         wanted = round(OVERDRAW * len(asked) * self.refusal_share / (1 - self.refusal_share))
-        absence = absence_of(facts, [(passage.clause, text) for passage, text in zip(passages, texts, strict=True)])
         for row in unanswerables(facts, asked, absence, vocabulary, count=wanted, rng=rng):
             yield Example(_id(row.group, row.question), row.group, "unanswerable", row.form, row.question, REFUSAL)
 

@@ -11,17 +11,8 @@ from engine.grammar import Clause, as_first_person, base_form, first_person, tak
 from engine.lexicon import GREETINGS, ORGANISATION, ROLE_WORDS, STOPWORDS, SYNONYMS, VERBS
 from engine.records import Fact
 from engine.sentences import sentences
+from engine.styles import TOPIC_FORMS, asked_in_every_style, crops
 
-TOPIC_FORMS = (
-    "what does the policy say about {0}?", "what is the rule on {0}?", "can you tell me about {0}?", "how does {0} work?",
-    "what is the policy on {0}?", "what are the rules about {0}?", "what happens with {0}?", "is there a rule about {0}?",
-    "what do I need to know about {0}?", "I have a question about {0}", "{0}?", "what about {0}?",
-)  # fmt: skip
-"""
-Shared with the questions that have no answer, so that style does not tell the two apart. That alone is not enough: on a
-real manual 118 of 126 human questions were falsely refused with styles apart (424 steps), 115 of 126 with them shared
-(200 steps), though 22 of 32 held-out wordings of our own were right.
-"""
 GENERIC_HEADINGS = frozenset(
     """
     overview general purpose introduction policy scope details background summary other notes policies
@@ -313,11 +304,13 @@ def _list_forms(fact: Fact, topic: str) -> Iterator[tuple[str, str]]:
 def _topics(fact: Fact, topic: str, phrase: str) -> Iterator[tuple[str, str]]:
     """What always works: the clause's name and the fact's own rare words."""
     if phrase:
-        yield from (("topic", form.format(phrase)) for form in TOPIC_FORMS)
+        yield from asked_in_every_style(phrase, fact.statement)
         if topic.lower() not in phrase.lower():
             yield "topic", f"what about {phrase} under {topic}?"
             yield "keywords", f"{topic} {phrase}"
             yield "topic", f"regarding {topic}, what applies to {phrase}?"
+    for number, crop in enumerate(crops(fact.statement)):
+        yield "crop", TOPIC_FORMS[number % len(TOPIC_FORMS)].format(_lowered(crop))
     content = [word for word in re.findall(r"\b[A-Za-z][\w'-]{2,}", fact.statement) if word.lower() not in STOPWORDS]
     if len(content) >= 3:
         yield "keywords", " ".join(content[:5]).lower()

@@ -43,7 +43,7 @@ def test_a_fact_is_asked_in_different_words_each_time(rows):
 
 def test_forms_that_sound_like_nobody_are_the_smaller_part(rows):
     answerable = [row for row in rows if row.kind == "answerable"]
-    assert sum(row.form in MOST_OF_A_FORM for row in answerable) < 0.6 * len(answerable)
+    assert sum(row.form in MOST_OF_A_FORM for row in answerable) < 0.7 * len(answerable)
     assert len({row.form for row in answerable}) >= 8
 
 

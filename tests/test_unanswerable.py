@@ -103,8 +103,11 @@ def test_a_clause_that_names_a_sum_is_not_said_to_lack_one():
 def test_a_sum_named_elsewhere_for_the_same_topic_counts_as_named():
     elsewhere = policy("## 1 Fees\n\nA replacement of badges costs EUR 20 in each case.", "fees.md")
     money = re.compile(r"(?:fee|cost|money|euros|dollar).*badges|badges.*(?:cost|pay)", re.IGNORECASE)
-    assert [row for row in asked([BADGES], count=2000) if money.search(row.question)]
-    assert not [row for row in asked([BADGES, elsewhere], count=2000) if money.search(row.question)]
+    alone, both = (
+        [row for row in asked(documents, count=2000) if row.form == "near_miss.value" and money.search(row.question)]
+        for documents in ([BADGES], [BADGES, elsewhere])
+    )
+    assert alone and not both
 
 
 def test_no_question_is_asked_twice_and_the_same_seed_asks_the_same(document, sample):
