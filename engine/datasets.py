@@ -10,7 +10,7 @@ from typing import Any
 
 from engine.errors import InvalidInput
 from engine.facts import facts_of
-from engine.generate import MOST_OF_A_FORM, EmbeddedGenerator, Generator
+from engine.generate import EmbeddedGenerator, Generator
 from engine.phrasing import Wording, spoken
 from engine.quality import Gates, too_close, word_set
 from engine.records import (
@@ -28,6 +28,7 @@ from engine.records import (
 )
 from engine.sentences import sentences
 from engine.store import Store
+from engine.styles import TEMPLATES
 from engine.tasks import Task
 
 TEST_SHARE = 0.05
@@ -212,7 +213,7 @@ def _split(rows: Iterable[LedgerRow]) -> list[LedgerRow]:
     for kind, share in (("answerable", 0.7), ("unanswerable", 0.3)):
         taken: dict[str, str] = {}
         for row in sorted(trained, key=lambda row: _position(row.example.id)):
-            if row.example.kind == kind and row.example.form not in MOST_OF_A_FORM:
+            if row.example.kind == kind and row.example.form not in TEMPLATES:
                 taken.setdefault(row.example.fact_id, row.example.id)
         probe.update(list(taken.values())[: round(share * wanted)])
     gated = [replace(row, split="probe") if row.example.id in probe else row for row in gated]
@@ -229,8 +230,8 @@ def _fewer_wordings_of_test_facts(rows: Iterable[LedgerRow]) -> list[LedgerRow]:
     for row in rows:
         example = row.example
         if row.split == "test":
-            asked[example.fact_id] += example.form not in MOST_OF_A_FORM
-            if example.form in (*MOST_OF_A_FORM, "statement") or asked[example.fact_id] > WORDINGS_PER_TEST_FACT:
+            asked[example.fact_id] += example.form not in TEMPLATES
+            if example.form in (*TEMPLATES, "statement") or asked[example.fact_id] > WORDINGS_PER_TEST_FACT:
                 row = LedgerRow(example, "rejected", "its fact is held out, and asked in other wordings")
         found.append(row)
     return found

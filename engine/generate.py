@@ -15,8 +15,8 @@ from engine.unanswerable import absence_of, unanswerables
 WORDINGS_PER_FACT = 16
 REFUSAL_SHARE = 0.30
 STATEMENTS_PER_FACT = 2
-MOST_OF_A_FORM = dict.fromkeys(TEMPLATES, 1) | {"keywords": 3, "crop": 2}
-"""How many of a fact's questions a template may give; the rest are questions that fit this fact alone."""
+MOST_OF_A_FORM = dict.fromkeys(TEMPLATES, 1) | {"keywords": 3, "crop": 2, "action": 5, "value_of": 2}
+"""How many of a fact's questions such a form may give; it always has more."""
 OVERDRAW = 0.85
 """Unanswerable rows proposed for each one wanted: the gates take away more of the answerable ones."""
 
@@ -72,9 +72,9 @@ class EmbeddedGenerator:
         for form, group in by_form.items():
             rng.shuffle(group)
             pool += group[: MOST_OF_A_FORM.get(form, len(group))]
-        natural = [wording for wording in pool if wording.form not in MOST_OF_A_FORM] or pool
+        natural = [wording for wording in pool if wording.form not in TEMPLATES] or pool
         rng.shuffle(natural)
-        templates = [wording for wording in pool if wording.form in MOST_OF_A_FORM and wording not in natural]
+        templates = [wording for wording in pool if wording.form in TEMPLATES and wording not in natural]
         chosen = natural[: self.wordings_per_fact - min(len(templates), self.wordings_per_fact // 3)] + templates
         chosen = [
             wording if rng.random() < 0.6 else spoken(wording, rng) for wording in chosen[: self.wordings_per_fact]

@@ -11,7 +11,7 @@ from engine.grammar import Clause, as_first_person, base_form, first_person, tak
 from engine.lexicon import GREETINGS, ORGANISATION, ROLE_WORDS, STOPWORDS, SYNONYMS, VERBS
 from engine.records import Fact
 from engine.sentences import sentences
-from engine.styles import TOPIC_FORMS, asked_in_every_style, crops
+from engine.styles import ACTION_FORMS, TOPIC_FORMS, actions, asked_in_every_style, crops
 
 GENERIC_HEADINGS = frozenset(
     """
@@ -120,6 +120,7 @@ def _all_forms(fact: Fact, clauses: Sequence[Clause], topic: str, phrase: str) -
             yield from ((form, question, plain) for form, question in _values(voice, topic))
         yield from ((form, question, plain) for form, question in _condition(clause))
     yield from ((form, question, plain) for form, question in _list_forms(fact, topic))
+    yield from ((form, question, plain) for form, question in _fallbacks(plain, phrase))
     yield from ((form, question, plain) for form, question in _topics(fact, topic, phrase))
 
 
@@ -251,6 +252,23 @@ def _values(clause: Clause, topic: str) -> Iterator[tuple[str, str]]:
         of = clause.subject[match.end() :].strip()
         if word != "when":
             yield "number", f"{word} {unit} {of} {clause.auxiliary or clause.verb} {clause.rest}?"
+
+
+def _fallbacks(statement: str, phrase: str) -> Iterator[tuple[str, str]]:
+    """What a sentence that could not be taken apart still offers: the things done in it, and its values."""
+    for number, action in enumerate(actions(statement)):
+        for step in range(len(ACTION_FORMS) // 2):
+            yield "action", ACTION_FORMS[(number + 2 * step) % len(ACTION_FORMS)].format(action)
+    for match in find_values(statement) if phrase else ():
+        word, unit = _asking(match[0])
+        if match[0].lower() in phrase.lower() or phrase.lower() in unit.lower():
+            continue
+        if word == "when":
+            yield "value_of", f"when is it for {phrase}?"
+            yield "value_of", f"{phrase}: by when?"
+        else:
+            yield "value_of", f"{word} {unit} for {phrase}?"
+            yield "value_of", f"{phrase}: {word} {unit} is it?"
 
 
 def _condition(clause: Clause) -> Iterator[tuple[str, str]]:

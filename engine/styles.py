@@ -7,7 +7,8 @@ the unanswerable ones, a stranger's question is taken for one of them.
 import re
 from collections.abc import Iterator
 
-from engine.lexicon import ROLE_WORDS, STOPWORDS
+from engine.grammar import as_first_person
+from engine.lexicon import ROLE_WORDS, STOPWORDS, VERBS
 
 TOPIC_FORMS = (
     "what does the policy say about {0}?", "what is the rule on {0}?", "can you tell me about {0}?", "how does {0} work?",
@@ -56,6 +57,17 @@ PRESENT: dict[str, re.Pattern[str]] = {
     "statistic": re.compile(r"%|\bpercent|\bprocess|\bwithin\b|\bdays\b", re.I),
 }  # fmt: skip
 
+ACTION_FORMS = (
+    "how do I {0}?", "when do I {0}?", "what happens if I {0}?", "who do I ask to {0}?", "where do I {0}?",
+    "what do I need to {0}?", "I want to {0}, what do I need to know?", "how can I {0}?", "what if I have to {0}?",
+    "I'm about to {0}, anything I should know?", "what are the rules if I {0}?", "why would I {0}?",
+)  # fmt: skip
+"""Open questions about doing something: none is answered with yes or no, whose polarity a part of a sentence does not tell."""
+_VERB_FOLLOWS = frozenset(
+    "to may must can cannot will shall should not please you we they employees staff managers".split()
+)
+_ENDS_AN_ACTION = frozenset("which that who whom if when unless because while but than".split())
+
 TEMPLATES = ("topic", "keywords", "offer", "value", "crop")
 """Forms that fit any phrase. They always work and sound like nobody, so each gives few of a fact's questions."""
 
@@ -83,3 +95,24 @@ def crops(statement: str, *, fewest: int = 2, most: int = 6) -> Iterator[str]:
             for end in range(start + fewest, min(start + most, len(words)) + 1):
                 if content[start] and content[end - 1]:
                     yield " ".join(words[start:end])
+
+
+def actions(statement: str, *, most: int = 6) -> Iterator[str]:
+    """
+    What a sentence says that somebody does, of up to `most` words in the first person: "request leave in writing".
+
+    A word counts as a verb only where one is expected: first in a part of the sentence, or after "must", "to", "employees" …
+    """
+    for part in re.split(r"[,;:.!?()\[\]]\s*", statement):
+        words = part.split()
+        for start, word in enumerate(words):
+            if word.lower() not in VERBS or (start and words[start - 1].lower() not in _VERB_FOLLOWS):
+                continue
+            stop = next((n for n in range(start, len(words)) if words[n].lower() in _ENDS_AN_ACTION), len(words))
+            ends = [
+                end
+                for end in range(start + 2, min(start + most, stop) + 1)
+                if words[end - 1].lower() not in STOPWORDS and len(words[end - 1]) > 2
+            ]
+            for end in ends[-1:]:
+                yield as_first_person(" ".join([word.lower(), *words[start + 1 : end]]))
