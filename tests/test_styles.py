@@ -28,7 +28,7 @@ def test_a_run_of_words_starts_and_ends_with_content_and_is_at_most_half_of_the_
     ],
 )
 def test_what_a_sentence_says_people_do_is_asked_in_the_first_person(statement, wanted):
-    assert wanted in list(actions(statement))
+    assert any(action.startswith(wanted) for action in actions(statement))
 
 
 @pytest.mark.parametrize("statement", ["Annual leave is paid.", "The plan covers dental work.", "Every claim counts."])
