@@ -12,11 +12,17 @@ import pytest
 from engine.install import PYTHON, REQUIREMENTS
 
 PROJECT = Path(__file__).resolve().parent.parent
-OLD = sorted(
-    path
-    for path in Path("~/.pyenv/versions").expanduser().glob("3.*/bin/python")
-    if int(path.parts[-3].split(".")[1]) < 11
-) or [Path(found) for name in ("python3.8", "python3.9", "python3.10") if (found := shutil.which(name))]
+
+
+def old_pythons() -> list[Path]:
+    """Interpreters older than 3.11 that run; a launcher may stand there without one behind it."""
+    of_pyenv = Path("~/.pyenv/versions").expanduser().glob("3.*/bin/python")
+    found = sorted(path for path in of_pyenv if int(path.parts[-3].split(".")[1]) < 11)
+    found = found or [Path(at) for name in ("python3.8", "python3.9", "python3.10") if (at := shutil.which(name))]
+    return [path for path in found if subprocess.run([path, "-c", ""], capture_output=True).returncode == 0]
+
+
+OLD = old_pythons()
 
 
 def clone(folder: Path, requirements: str) -> Path:
