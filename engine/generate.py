@@ -51,7 +51,6 @@ class EmbeddedGenerator:
         passages = [passage for document in documents for passage in document.passages]
         texts = [f"{passage.lead_in} {passage.text}" for passage in passages]
         vocabulary = vocabulary_of(texts, proper_words(texts))
-        absence = absence_of(facts, [(passage.clause, text) for passage, text in zip(passages, texts, strict=True)])
         asked: list[Wording] = []
         for fact in facts:
             chosen = self._choose(wordings(fact, vocabulary), rng)
@@ -60,6 +59,7 @@ class EmbeddedGenerator:
                 yield _answerable(fact, wording)
             yield from _statements(fact)
         wanted = round(OVERDRAW * len(asked) * self.refusal_share / (1 - self.refusal_share))
+        absence = absence_of(facts, [(passage.clause, text) for passage, text in zip(passages, texts, strict=True)])
         for row in unanswerables(facts, asked, absence, vocabulary, count=wanted, rng=rng):
             yield Example(_id(row.group, row.question), row.group, "unanswerable", row.form, row.question, REFUSAL)
 

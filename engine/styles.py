@@ -114,5 +114,5 @@ def actions(statement: str, *, most: int = 6) -> Iterator[str]:
                 for end in range(start + 2, min(start + most, stop) + 1)
                 if words[end - 1].lower() not in STOPWORDS and len(words[end - 1]) > 2
             ]
-            for end in ends[-1:]:
-                yield as_first_person(" ".join([word.lower(), *words[start + 1 : end]]))
+            if ends:
+                yield as_first_person(" ".join([word.lower(), *words[start + 1 : ends[-1]]]))

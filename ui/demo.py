@@ -92,7 +92,7 @@ def _measured(
 
 
 def _battle(workspace: Workspace, adapter: str, task: Task, screen: Screen, report: dict[str, Any]) -> None:
-    """Battles over gold questions until one is decided; the vote follows the gold patterns, blind to the names."""
+    """Battles over gold questions until one is decided; the vote follows the gold patterns and the length, blind to the names."""
     models = (workspace.model(BASE), workspace.model(adapter))
     for question in read_questions(QUESTIONS):
         battle = battles.open_battle(
@@ -143,7 +143,7 @@ def _summary(report: dict[str, Any], screen: Screen) -> None:
         screen.say(f"\nBattle: {battle['question']}")
         screen.say(f"  A: {battle['answer_a']}\n  B: {battle['answer_b']}")
         screen.say(
-            f"  Vote: {battle['choice']} (a script that knows the gold answer); "
+            f"  Vote: {battle['choice']} (a script that knows the gold answer, and takes none over {LONGEST_GOOD_ANSWER} words); "
             f"then revealed: A was {battle['model_a']}, B was {battle['model_b']}"
         )
     screen.say(f"Next dataset version: {report['next']['dataset']}, with votes {report['next']['votes']}")
