@@ -14,7 +14,7 @@ setup:
 
 test: setup
 	@$(PYTHON) engine/install.py --browser
-	@$(RUN) -m pytest
+	@$(RUN) -m pytest -n 2 --dist loadfile
 
 bench: setup
 	@$(RUN) -m tests.bench
