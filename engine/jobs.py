@@ -280,8 +280,14 @@ def _launch(folder: Path, lock: int) -> None:
 
 
 def _become_parent(folder: Path) -> None:
-    """What the process in between does: start the worker in a session of its own, write down who it is, leave."""
+    """
+    What the process in between does: start the worker in a session of its own, write down who it is, leave.
+
+    The worker is born deaf to SIGTERM, for being told to stop while Python still starts would be a death without a
+    last word; it finds the stop file when it gets there, and hears the signal from when it installs its own handler.
+    """
     entry = _json(folder / JOB)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # an ignored signal stays ignored across exec
     with (folder / LOG).open("ab") as log:
         worker = subprocess.Popen(
             entry["argv"],

@@ -53,7 +53,7 @@ def sleeper(runs, title="Sleeping", **options):
     command = [
         sys.executable,
         "-c",
-        "import signal; signal.signal(signal.SIGTERM, lambda *a: None)\n" + SLEEPER,
+        SLEEPER,
         "{folder}",
     ]
     return jobs.start(runs, kind="test", title=title, argv=command, now=NOW, **options)
@@ -195,6 +195,19 @@ def test_resume_goes_on_in_the_same_folder_without_the_old_stop_mark(runs):
     assert again.id == job.id and again.pid != job.pid
     wait_until(lambda: jobs.read_job(Path(job.folder)).progress.get("step", 0) >= 3)
     assert state(job) == "running"
+
+
+def test_stopped_while_it_still_starts_is_stopped_and_not_died(runs):
+    job = jobs.start(
+        runs,
+        kind="test",
+        title="Slow to start",
+        argv=[sys.executable, "-c", "import time; time.sleep(1)\n" + SLEEPER, "{folder}"],
+        now=NOW,
+    )
+    jobs.stop(Path(job.folder))
+    wait_until(lambda: state(job) != "running")
+    assert state(job) == "stopped"
 
 
 def test_a_worker_that_ends_without_a_last_word_is_died(runs):
