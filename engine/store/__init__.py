@@ -1,0 +1,12 @@
+"""The SQLite file. This package and the migrations are all that knows its columns."""
+
+from dataclasses import dataclass
+
+from engine.store.datasets import Datasets
+from engine.store.documents import Documents
+from engine.store.people import People
+
+
+@dataclass(frozen=True)
+class Store(Documents, Datasets, People):
+    """One SQLite file in WAL mode. A connection per call: Gradio runs handlers on many threads."""
