@@ -212,6 +212,25 @@ class Progress:
             LOGGER.warning("progress could not be written: %s", problem)
 
 
+class Interruption:
+    """Whether somebody asked this run to end: by the stop file, or by SIGTERM once `listen` was called."""
+
+    def __init__(self, folder: Path) -> None:
+        self._marker, self._signalled = folder / STOP, False
+
+    def listen(self) -> None:
+        """From here on SIGTERM is a request instead of the end."""
+        signal.signal(signal.SIGTERM, self._note)
+
+    def _note(self, *_: object) -> None:
+        self._signalled = True
+
+    @property
+    def wanted(self) -> bool:
+        """Read once a step."""
+        return self._signalled or self._marker.exists()
+
+
 def _refuse_a_second(runs: Path) -> None:
     for other in runs.glob(f"*/{JOB}") if runs.is_dir() else ():
         job = _read(other.parent, starting=False) if _json(other) else None

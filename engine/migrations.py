@@ -141,6 +141,34 @@ CREATE TABLE promotions (
 );
 """
 
+GENERATION = """
+-- JSON, written when the version is finished: it is counted once
+ALTER TABLE datasets ADD COLUMN counts TEXT;
+-- the question as it should be
+ALTER TABLE labels ADD COLUMN question TEXT NOT NULL DEFAULT '';
+CREATE INDEX examples_by_state ON examples(dataset_id, state, split, position);
+CREATE INDEX examples_by_fact ON examples(dataset_id, fact_id);
+CREATE TABLE teacher_calls (
+    digest     TEXT PRIMARY KEY, -- of the model, the prompt and the decoding: a call is paid once
+    model      TEXT NOT NULL,
+    prompt     TEXT NOT NULL,
+    reply      TEXT NOT NULL,
+    tokens_in  INTEGER NOT NULL,
+    tokens_out INTEGER NOT NULL,
+    created_at TEXT NOT NULL
+);
+CREATE TRIGGER finished_versions_are_never_changed BEFORE UPDATE ON datasets WHEN OLD.finished_at IS NOT NULL
+BEGIN SELECT RAISE(ABORT, 'a finished dataset version is never changed'); END;
+CREATE TRIGGER finished_versions_are_never_deleted BEFORE DELETE ON datasets WHEN OLD.finished_at IS NOT NULL
+BEGIN SELECT RAISE(ABORT, 'a finished dataset version is never deleted'); END;
+"""
+
+LEDGER_OF_A_FINISHED_VERSION = """
+CREATE TRIGGER finished_{table}_are_never_{past} BEFORE {action} ON {table}
+WHEN (SELECT finished_at FROM datasets WHERE id = {row}.dataset_id) IS NOT NULL
+BEGIN SELECT RAISE(ABORT, 'the {table} of a finished dataset version are never {past}'); END;
+"""
+
 
 @migrations()
 def m001_documents_and_datasets(db: Database) -> None:
@@ -152,6 +180,19 @@ def m001_documents_and_datasets(db: Database) -> None:
 def m002_battles_votes_labels(db: Database) -> None:
     """Everything people said, and what is live."""
     _run(db, BATTLES_VOTES_LABELS)
+
+
+@migrations()
+def m003_generation(db: Database) -> None:
+    """A version that is generated step by step, what a teacher was paid for, and finished versions that the file protects."""
+    _run(db, GENERATION)
+    for table in ("examples", "facts"):
+        for action, past, row in (
+            ("INSERT", "added", "NEW"),
+            ("UPDATE", "changed", "OLD"),
+            ("DELETE", "deleted", "OLD"),
+        ):
+            _run(db, LEDGER_OF_A_FINISHED_VERSION.format(table=table, action=action, past=past, row=row))
 
 
 def _run(db: Database, script: str) -> None:

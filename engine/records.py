@@ -82,6 +82,14 @@ class Example:
 
 
 @dataclass(frozen=True)
+class Proposal:
+    """What a generator hands over: an example for the gates, or what is left of one that came to nothing, and why."""
+
+    example: Example
+    error: str = ""  # a sentence; such a row is "failed" in the ledger
+
+
+@dataclass(frozen=True)
 class LedgerRow:
     """An example and what became of it. proposed = kept + rejected + failed, row by row."""
 
@@ -207,6 +215,7 @@ class Label:
     verdict: Literal["right", "wrong", "should_refuse", "should_not_refuse", "unclear"]
     created_at: str
     gold: str = ""  # the answer as it should be
+    question: str = ""  # the question as it should be
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ Knows steps and checkpoints, neither where an adapter ends up nor how its base w
 
 import math
 import resource
-import signal
 import sys
 import time
 from collections import deque
@@ -21,7 +20,7 @@ from torch import Tensor
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from engine.errors import TouchstoneError
-from engine.jobs import STOP, Progress, read_metrics
+from engine.jobs import Interruption, Progress, read_metrics
 from engine.shared_prefix import TrainingRow, batch_loss, collate
 from engine.training import TrainingConfig
 
@@ -36,25 +35,6 @@ class NotFinite(TouchstoneError):
 
 class NotSaved(TouchstoneError):
     """The disk refused a checkpoint."""
-
-
-class Interruption:
-    """Whether somebody asked this run to end: by the stop file, or by SIGTERM once `listen` was called."""
-
-    def __init__(self, folder: Path) -> None:
-        self._marker, self._signalled = folder / STOP, False
-
-    def listen(self) -> None:
-        """From here on SIGTERM is a request instead of the end."""
-        signal.signal(signal.SIGTERM, self._note)
-
-    def _note(self, *_: object) -> None:
-        self._signalled = True
-
-    @property
-    def wanted(self) -> bool:
-        """Read once a step."""
-        return self._signalled or self._marker.exists()
 
 
 def build_trainer(

@@ -26,11 +26,11 @@ from transformers import TrainerState
 
 from engine import adapters
 from engine.errors import InvalidInput, TouchstoneError, Unavailable
-from engine.jobs import METRICS, Progress, read_metrics
+from engine.jobs import METRICS, Interruption, Progress, read_metrics
 from engine.lora_model import FairClock, Number, base_folder, fastest, load_for_training
 from engine.prompts import load_chat_template, load_tokenizer
 from engine.settings import Settings, go_quiet
-from engine.sft import RECENT_STEPS, Interruption, NotFinite, NotSaved, Watch, build_trainer, first_line
+from engine.sft import RECENT_STEPS, NotFinite, NotSaved, Watch, build_trainer, first_line
 from engine.shared_prefix import TrainingRow, batches_per_epoch, collate, encode_row, plan_batches
 from engine.training import TrainingConfig, read_config, read_rows, resolved, steps_within, write_config
 

@@ -182,6 +182,64 @@ def test_a_finished_version_takes_neither_rows_nor_facts(store):
 
 
 @pytest.mark.parametrize(
+    "statement",
+    ["INSERT INTO examples SELECT dataset_id, 9, 'e9', fact_id, kind, form, question, answer, evidence, passage_id, origin,"
+     " state, reason, split FROM examples", "UPDATE examples SET answer = 'x'", "DELETE FROM examples",
+     "UPDATE facts SET statement = 'x'", "DELETE FROM facts",
+     "INSERT INTO facts SELECT dataset_id, 'f9', '', '', '', '', '', '' FROM facts",
+     "UPDATE datasets SET name = 'x'", "DELETE FROM datasets"],
+)  # fmt: skip
+def test_the_file_itself_refuses_to_change_a_finished_version(store, statement):
+    dataset_id = begun(store)
+    store.add_rows(dataset_id, [row("e1")])
+    store.add_facts(dataset_id, [Fact("f", "p", "c", "rule", "s", "s")])
+    store.finish_dataset(dataset_id, now="2027")
+    with pytest.raises(sqlite3.IntegrityError, match="never"), store.writing() as db:
+        db.execute("PRAGMA foreign_keys = OFF")
+        db.execute(statement)
+    assert store.rows(dataset_id) == [row("e1")] and len(store.facts(dataset_id)) == len(store.datasets()) == 1
+
+
+def test_the_last_word_on_a_row_is_written_when_the_version_is_finished_and_not_later(store):
+    dataset_id = begun(store)
+    store.add_rows(dataset_id, [row("e1"), row("e2"), row("e3")])
+    out, probe = row("e1", state="rejected", reason="too close", split=None), row("e3", split="probe")
+    assert store.finish_dataset(dataset_id, revised=[out, probe], now="2027").counts["probe"] == 1
+    assert store.finish_dataset(dataset_id, revised=[row("e1")], now="2028").counts["rejected"] == 1
+    assert store.rows(dataset_id) == [out, row("e2"), probe]
+
+
+def test_what_was_never_finished_can_be_taken_back_and_what_was_finished_cannot(store):
+    kept, broken_off = begun(store), begun(store)
+    store.add_rows(kept, [row("e1")])
+    store.add_rows(broken_off, [row("e1")])
+    store.add_facts(broken_off, [Fact("f", "p", "c", "rule", "s", "s")])
+    finished = store.finish_dataset(kept, now="2027")
+    assert [version.id for version in store.datasets(finished=False)] == [broken_off]
+    store.discard_dataset(broken_off)
+    assert store.datasets(finished=False) == [] and store.datasets() == [finished]
+    assert store.rows(broken_off) == [] and store.facts(broken_off) == []
+    with pytest.raises(InvalidInput, match="never changed"):
+        store.discard_dataset(kept)
+
+
+def test_rows_are_found_by_reason_clause_kind_and_words_and_counted_alike(store):
+    dataset_id = begun(store)
+    store.add_facts(dataset_id, [Fact("f2", "p", "4 Leave", "rule", "s", "s")])
+    asked = replace(row("e1").example, question="How many Days?", fact_id="f2")
+    store.add_rows(dataset_id, [LedgerRow(asked, "kept", "", "train"), row("e2")])
+    store.add_rows(dataset_id, [row("r1", state="rejected", reason="too long", split=None)])
+    for where, ids in [
+        ({"reason": "too long"}, ["r1"]), ({"clause": "4 Leave"}, ["e1"]), ({"text": "many days"}, ["e1"]),
+        ({"text": "100% _"}, []), ({}, ["e1", "e2", "r1"]),
+        ({"kind": "unanswerable"}, []), ({"state": "kept", "kind": "answerable"}, ["e1", "e2"]),
+    ]:  # fmt: skip
+        assert [found.example.id for found in store.rows(dataset_id, **where)] == ids
+        assert store.count_rows(dataset_id, **where) == len(ids)
+    assert store.row_ids(dataset_id) == ["e1", "e2", "r1"]
+
+
+@pytest.mark.parametrize(
     "bad",
     [row("e", split=None), row("e", state="rejected", reason="too long"), row("e", state="rejected", split=None),
      row("e", reason="but why"), row("e", split="dev"), row("e", state="lost", reason="x", split=None)],
@@ -296,7 +354,8 @@ def test_a_file_of_the_first_schema_keeps_every_row_and_learns_to_vote(tmp_path,
     old.add_document(document, now="1")
     dataset_id = begun(old)
     old.add_rows(dataset_id, [row("e1")])
-    before = old.finish_dataset(dataset_id, now="2")
+    with old.writing() as db:  # as a version was finished before its counts were kept with it
+        db.execute("UPDATE datasets SET finished_at = '2' WHERE id = ?", [dataset_id])
     with pytest.raises(sqlite3.OperationalError, match="no such table: battles"):
         old.add_battle(battle("one"))
 
@@ -305,7 +364,11 @@ def test_a_file_of_the_first_schema_keeps_every_row_and_learns_to_vote(tmp_path,
 
     old.add_battle(battle("one"))
     old.add_vote("one", rater="ann", choice="a", now="3")
-    assert old.documents() == [document] and old.datasets() == [before] and old.rows(dataset_id) == [row("e1")]
+    assert (
+        old.documents() == [document]
+        and old.dataset("leave:1").counts["train"] == 1
+        and old.rows(dataset_id) == [row("e1")]
+    )
     assert len(old.votes()) == 1
 
 
@@ -323,6 +386,7 @@ def test_twelve_first_openings_at_once_make_one_schema(tmp_path):
         assert [done.name for done in migrations.applied(db)] == [
             "m001_documents_and_datasets",
             "m002_battles_votes_labels",
+            "m003_generation",
         ]
         assert db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 

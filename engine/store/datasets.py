@@ -2,12 +2,12 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 from sqlite_utils import Database
 
 from engine.errors import InvalidInput, NotFound
-from engine.records import DatasetVersion, Example, Fact, LedgerRow, RowState, Split
+from engine.records import DatasetVersion, Example, ExampleKind, Fact, LedgerRow, RowState, Split
 from engine.store.connection import Connection
 
 COUNTS = """
@@ -32,6 +32,31 @@ WHERE dataset_id = ? AND state <> 'kept'
 GROUP BY reason
 ORDER BY rows DESC, reason
 """
+
+FILTERED = """
+FROM examples
+WHERE dataset_id = :dataset_id
+  AND (:state  IS NULL OR state  = :state)
+  AND (:split  IS NULL OR split  = :split)
+  AND (:kind   IS NULL OR kind   = :kind)
+  AND (:reason = '' OR reason = :reason)
+  AND (:clause = '' OR fact_id IN (SELECT id FROM facts WHERE dataset_id = :dataset_id AND clause = :clause))
+  AND (:text   = '' OR instr(lower(question || ' ' || answer), lower(:text)) > 0)
+"""
+
+
+class RowFilter(TypedDict, total=False):
+    """Which rows of a ledger are meant; what is not given lets all pass."""
+
+    state: RowState | None
+    split: Split | None
+    kind: ExampleKind | None
+    reason: str
+    clause: str  # the clause of the row's fact
+    text: str  # stands somewhere in the question or the answer, whatever its case
+
+
+EVERY_ROW = RowFilter(state=None, split=None, kind=None, reason="", clause="", text="")
 
 
 class Datasets(Connection):
@@ -94,16 +119,37 @@ class Datasets(Connection):
                 ],
             )
 
-    def finish_dataset(self, dataset_id: int, *, now: str) -> DatasetVersion:
-        """Close the version: from here on nothing in it changes."""
+    def finish_dataset(self, dataset_id: int, *, revised: Sequence[LedgerRow] = (), now: str) -> DatasetVersion:
+        """
+        Close the version: from here on nothing in it changes, and the file itself refuses to.
+
+        `revised`: rows whose last word differs from what was written with them; written in the same transaction.
+        """
         with self.writing() as db:
-            db.execute("UPDATE datasets SET finished_at = ? WHERE id = ? AND finished_at IS NULL", [now, dataset_id])
+            if not db.execute("SELECT finished_at FROM datasets WHERE id = ?", [dataset_id]).fetchone()[0]:
+                db.conn.executemany(
+                    "UPDATE examples SET state = ?, reason = ?, split = ? WHERE dataset_id = ? AND id = ?",
+                    [(row.state, row.reason, row.split, dataset_id, row.example.id) for row in revised],
+                )
+                counts = next(iter(db.query(COUNTS, [dataset_id])))
+                db.execute(
+                    "UPDATE datasets SET finished_at = ?, counts = ? WHERE id = ?",
+                    [now, json.dumps(counts), dataset_id],
+                )
         return self.dataset_by_id(dataset_id)
 
-    def datasets(self) -> list[DatasetVersion]:
-        """Every finished version, newest first."""
+    def discard_dataset(self, dataset_id: int) -> None:
+        """Take back a version that was never finished. Raises InvalidInput for a finished one."""
+        with self.writing() as db:
+            _refuse_finished(db, dataset_id)
+            for table, column in (("examples", "dataset_id"), ("facts", "dataset_id"), ("datasets", "id")):
+                db.execute(f"DELETE FROM {table} WHERE {column} = ?", [dataset_id])
+
+    def datasets(self, *, finished: bool = True) -> list[DatasetVersion]:
+        """Every finished version, newest first; or those whose making was broken off or still goes on."""
         with self.reading() as db:
-            rows = list(db.query("SELECT * FROM datasets WHERE finished_at IS NOT NULL ORDER BY id DESC"))
+            wanted = "IS NOT NULL" if finished else "IS NULL"
+            rows = list(db.query(f"SELECT * FROM datasets WHERE finished_at {wanted} ORDER BY id DESC"))
             return [_dataset(db, row) for row in rows]
 
     def dataset_by_id(self, dataset_id: int) -> DatasetVersion:
@@ -135,25 +181,27 @@ class Datasets(Connection):
         self,
         dataset_id: int,
         *,
-        state: RowState | None = None,
-        split: Split | None = None,
         offset: int = 0,
         limit: int | None = None,
+        **where: Unpack[RowFilter],
     ) -> list[LedgerRow]:
         """The ledger of a version in the order it was written; a page of it with `offset` and `limit`."""
-        sql = "SELECT * FROM examples WHERE dataset_id = :dataset_id"
-        sql += " AND state = :state" if state else ""
-        sql += " AND split = :split" if split else ""
-        sql += " ORDER BY position LIMIT :limit OFFSET :offset"
-        given = {
-            "dataset_id": dataset_id,
-            "state": state,
-            "split": split,
-            "offset": offset,
-            "limit": -1 if limit is None else limit,
-        }
+        sql = f"SELECT * {FILTERED} ORDER BY position LIMIT :limit OFFSET :offset"
+        page = {"offset": offset, "limit": -1 if limit is None else limit}
         with self.reading() as db:
-            return [_ledger_row(row) for row in db.query(sql, given)]
+            return [_ledger_row(row) for row in db.query(sql, {"dataset_id": dataset_id, **EVERY_ROW, **where, **page})]
+
+    def count_rows(self, dataset_id: int, **where: Unpack[RowFilter]) -> int:
+        """How many rows `rows` would give."""
+        with self.reading() as db:
+            given = {"dataset_id": dataset_id, **EVERY_ROW, **where}
+            return int(db.execute(f"SELECT count(*) {FILTERED}", given).fetchone()[0])
+
+    def row_ids(self, dataset_id: int) -> list[str]:
+        """The ids of all rows in the order they were written."""
+        with self.reading() as db:
+            sql = "SELECT id FROM examples WHERE dataset_id = ? ORDER BY position"
+            return [row[0] for row in db.execute(sql, [dataset_id])]
 
     def rejections(self, dataset_id: int) -> dict[str, int]:
         """Reason -> rows, commonest first."""
@@ -167,7 +215,7 @@ def _refuse_finished(db: Database, dataset_id: int) -> None:
 
 
 def _dataset(db: Database, row: Mapping[str, Any]) -> DatasetVersion:
-    counts = next(iter(db.query(COUNTS, [row["id"]])))
+    counts = json.loads(row["counts"]) if row["counts"] else next(iter(db.query(COUNTS, [row["id"]])))
     return DatasetVersion(
         id=row["id"],
         name=row["name"],
