@@ -8,7 +8,7 @@ from typing import Protocol
 
 from engine.grammar import proper_words
 from engine.phrasing import Wording, spoken, vocabulary_of, wordings
-from engine.records import REFUSAL, Document, Example, Fact
+from engine.records import REFUSAL, Document, Example, Fact, Proposal
 from engine.styles import TEMPLATES
 from engine.unanswerable import absence_of, unanswerables
 
@@ -29,8 +29,19 @@ class Generator(Protocol):
         """Stored with the dataset version."""
         ...
 
-    def propose(self, documents: Sequence[Document], facts: Sequence[Fact], *, rng: random.Random) -> Iterator[Example]:
-        """Rows in any order; the gates decide which are kept."""
+    def about(self, facts: Sequence[Fact]) -> int:
+        """Roughly how many rows `propose` will give: what a progress bar needs."""
+        ...
+
+    def propose(
+        self, documents: Sequence[Document], facts: Sequence[Fact], *, rng: random.Random
+    ) -> Iterator[Proposal]:
+        """
+        Rows in any order; the gates decide which are kept.
+
+        The same rows in the same order from the same seed, also in another process: what was broken off is proposed again
+        from the start, and the rows that stand in the ledger are passed over.
+        """
         ...
 
 
@@ -46,7 +57,14 @@ class EmbeddedGenerator:
         """As stored in a dataset's recipe."""
         return f"embedded rules, {self.wordings_per_fact} wordings a fact"
 
-    def propose(self, documents: Sequence[Document], facts: Sequence[Fact], *, rng: random.Random) -> Iterator[Example]:
+    def about(self, facts: Sequence[Fact]) -> int:
+        """All wordings and statements, and the share of refusals on top."""
+        refusals = OVERDRAW * self.wordings_per_fact * self.refusal_share / (1 - self.refusal_share)
+        return round(len(facts) * (self.wordings_per_fact + STATEMENTS_PER_FACT + refusals))
+
+    def propose(
+        self, documents: Sequence[Document], facts: Sequence[Fact], *, rng: random.Random
+    ) -> Iterator[Proposal]:
         """Questions and statements fact by fact, then the questions that have no answer."""
         passages = [passage for document in documents for passage in document.passages]
         texts = [f"{passage.lead_in} {passage.text}" for passage in passages]
@@ -56,12 +74,13 @@ class EmbeddedGenerator:
             chosen = self._choose(wordings(fact, vocabulary), rng)
             asked += chosen
             for wording in chosen:
-                yield _answerable(fact, wording)
-            yield from _statements(fact)
+                yield Proposal(_answerable(fact, wording))
+            yield from map(Proposal, _statements(fact))
         wanted = round(OVERDRAW * len(asked) * self.refusal_share / (1 - self.refusal_share))
         absence = absence_of(facts, [(passage.clause, text) for passage, text in zip(passages, texts, strict=True)])
         for row in unanswerables(facts, asked, absence, vocabulary, count=wanted, rng=rng):
-            yield Example(_id(row.group, row.question), row.group, "unanswerable", row.form, row.question, REFUSAL)
+            refusal = Example(_id(row.group, row.question), row.group, "unanswerable", row.form, row.question, REFUSAL)
+            yield Proposal(refusal)
 
     def _choose(self, found: Sequence[Wording], rng: random.Random) -> list[Wording]:
         """Every natural form first, a few topics and keywords, then the same ones as other people would type them."""

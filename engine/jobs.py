@@ -145,9 +145,9 @@ def list_jobs(runs: Path) -> list[Job]:
     return sorted(jobs, key=lambda job: (job.created_at, job.id), reverse=True)
 
 
-def find_job(runs: Path, job_id: str) -> Job:
-    """One job by its id or the beginning of one. Raises `NotFound`, also when several begin so."""
-    found = [job for job in list_jobs(runs) if job.id.startswith(job_id)] if job_id else []
+def find_job(jobs: Sequence[Job], job_id: str) -> Job:
+    """One of them by its id or the beginning of one. Raises `NotFound`, also when several begin so."""
+    found = [job for job in jobs if job.id.startswith(job_id)] if job_id else []
     exact = [job for job in found if job.id == job_id] or found
     if len(exact) != 1:
         reason = "several jobs begin so" if exact else "there is no such job"

@@ -12,6 +12,10 @@ LONGEST_WORDS = 110
 """A row of more words than this would crowd out the others of its batch; the base model itself reads 8,192 tokens."""
 AMBIGUOUS_FROM = 4
 """A question that this many facts could answer teaches none of them."""
+TOO_CLOSE = 0.7
+"""Jaccard index of two questions' words from which the one gives the other away."""
+RULES = {"longest_words": LONGEST_WORDS, "ambiguous_from": AMBIGUOUS_FROM, "held_out_apart": TOO_CLOSE}
+"""What the gates go by, as a version's recipe names it."""
 VALUE_FORMS = ("number", "when", "how_soon", "how_early", "how_long", "what_is")
 
 
@@ -94,7 +98,7 @@ class Gates:
         return "contradiction: the same question is answered otherwise in a kept row"
 
 
-def too_close(question: str, others: Sequence[frozenset[str]], *, at: float = 0.7) -> bool:
+def too_close(question: str, others: Sequence[frozenset[str]], *, at: float = TOO_CLOSE) -> bool:
     """Whether the words of `question` and of any of `others` have a Jaccard index of `at` or more."""
     words = word_set(question)
     size = len(words)

@@ -42,7 +42,16 @@ class Settings:
         return cls(Path(chosen).resolve(), Path(models).resolve(), threads)
 
 
+LOOPBACK = "127.0.0.1,localhost,::1"
+
+
 def go_quiet() -> None:
-    """Switch off every telemetry we know of, unless the user set the variable."""
+    """
+    Switch off every telemetry we know of, unless the user set the variable, and keep this machine's talk to itself off a proxy.
+
+    A company's proxy in the environment would otherwise be asked for the page's own address, and for a local Ollama's.
+    """
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
+    for name in ("NO_PROXY", "no_proxy"):
+        os.environ[name] = ",".join(filter(None, [os.environ.get(name), LOOPBACK]))

@@ -16,6 +16,8 @@ from engine.datasets import training_rows
 from engine.documents import read_bytes, read_document
 from engine.embedded import EmbeddedModel, ensure_embedded
 from engine.errors import InvalidInput, Unavailable
+from engine.generation import GenerationConfig, start_generation
+from engine.jobs import find_job, list_jobs
 from engine.records import Adapter, Document, Job
 from engine.samples import MARKDOWN, PDF
 from engine.settings import Settings
@@ -45,7 +47,7 @@ class Workspace:
         """Make the folder what it needs to be and open it. Raises Unavailable when it cannot be written."""
         folder = settings.workspace
         try:
-            for name in ("adapters", "runs"):
+            for name in ("adapters", "generations", "runs"):
                 (folder / name).mkdir(parents=True, exist_ok=True)
         except OSError as problem:
             reason = problem.strerror or str(problem)
@@ -65,6 +67,11 @@ class Workspace:
     def runs_dir(self) -> Path:
         """Training runs, a folder each."""
         return self.settings.workspace / "runs"
+
+    @property
+    def generations_dir(self) -> Path:
+        """Generations of dataset versions, a folder each; apart from the runs, so that either may work beside the other."""
+        return self.settings.workspace / "generations"
 
     def now(self) -> str:
         """The time as it is stored: UTC, ISO 8601, to the millisecond."""
@@ -88,7 +95,22 @@ class Workspace:
         self.store.add_document(document, now=self.now())
         return document
 
-    # Training
+    # Jobs
+
+    def jobs(self) -> list[Job]:
+        """Every generation and every training, newest first."""
+        found = [*list_jobs(self.runs_dir), *list_jobs(self.generations_dir)]
+        return sorted(found, key=lambda job: (job.created_at, job.id), reverse=True)
+
+    def job(self, job_id: str) -> Job:
+        """One of them by its id or the beginning of one. Raises NotFound, also when several begin so."""
+        return find_job(self.jobs(), job_id)
+
+    def generate(self, documents: Sequence[Document], config: GenerationConfig) -> Job:
+        """Make a dataset version of documents, in a process of its own. Raises what `start_generation` raises."""
+        return start_generation(
+            self.store, documents, config, folder=self.generations_dir, settings=self.settings, now=self.now()
+        )
 
     def train(self, config: TrainingConfig) -> Job:
         """

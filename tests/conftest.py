@@ -13,9 +13,9 @@ from safetensors.numpy import save_file
 
 from engine.adapters import to_gguf
 from engine.backends.llama_cpp import LlamaEngine
-from engine.datasets import make_version
 from engine.documents import read_document
 from engine.embedded import EmbeddedModel, ensure_embedded
+from engine.generation import make_version
 from engine.records import Document
 from engine.samples import MARKDOWN
 from engine.settings import Settings

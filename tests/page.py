@@ -8,7 +8,7 @@ from pathlib import Path
 from gradio_client import Client
 
 from engine.backends import ChatModel
-from engine.datasets import make_version
+from engine.generation import make_version
 from engine.records import Adapter, DatasetVersion
 from engine.settings import Settings
 from engine.tasks.policy_qa import POLICY_QA

@@ -8,11 +8,13 @@ from dataclasses import replace
 import pytest
 
 from engine.battles import open_battle, play, vote
-from engine.datasets import check_name, export_rows, make_version, next_version, split_of, training_rows
+from engine.datasets import check_name, export_rows, next_version, training_rows
 from engine.documents import read_bytes
 from engine.errors import InvalidInput
+from engine.generation import make_version
 from engine.labels import label_row
-from engine.records import REFUSAL, Example, LedgerRow
+from engine.records import REFUSAL, Example, LedgerRow, Proposal
+from engine.splitting import split_of
 from engine.store import Store
 from engine.tasks.policy_qa import POLICY_QA
 from tests.models import EchoModel
@@ -136,10 +138,15 @@ class OneQuestionEach:
 
     name = "one question each"
 
-    def propose(self, documents, facts, *, rng) -> Iterator[Example]:
+    def about(self, facts) -> int:
+        return len(facts)
+
+    def propose(self, documents, facts, *, rng) -> Iterator[Proposal]:
         for f in facts:
             name = f.evidence.split()[1]
-            yield Example(f.id, f.id, "answerable", "wh", f"{name} {f.id}?", f.evidence, f.evidence, f.passage_id)
+            yield Proposal(
+                Example(f.id, f.id, "answerable", "wh", f"{name} {f.id}?", f.evidence, f.evidence, f.passage_id)
+            )
 
 
 def test_facts_that_share_a_sentence_stand_on_one_side(store):
@@ -175,24 +182,19 @@ class LyingGenerator:
 
     name = "liar"
 
-    def propose(self, documents, facts, *, rng) -> Iterator[Example]:
-        for fact in facts:
-            yield Example(
-                fact.id,
-                fact.id,
-                "answerable",
-                "wh",
-                f"What about {fact.value}?",
-                "It is so.",
-                "It is so.",
-                fact.passage_id,
-            )
+    def about(self, facts) -> int:
+        return len(facts)
+
+    def propose(self, documents, facts, *, rng) -> Iterator[Proposal]:
+        for f in facts:
+            asked = f"What about {f.value}?"
+            yield Proposal(Example(f.id, f.id, "answerable", "wh", asked, "It is so.", "It is so.", f.passage_id))
 
 
 def test_a_version_of_nothing_but_rejected_rows_is_not_made(store):
     with pytest.raises(InvalidInput, match="passed the gates, so there is nothing to train on"):
         make_version(store, "t", [SMALL], task=POLICY_QA, generator=LyingGenerator(), now="1")
-    assert store.datasets() == []
+    assert store.datasets() == store.datasets(finished=False) == []
 
 
 @pytest.mark.parametrize("name", ["", "-x", "../x", "a:1", "a b", "x" * 61, "a/b"])

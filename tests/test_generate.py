@@ -12,7 +12,8 @@ from engine.styles import TEMPLATES
 
 
 def proposed(document, *, facts: int = 60, seed: int = 0, **options) -> list[Example]:
-    return list(EmbeddedGenerator(**options).propose([document], facts_of([document])[:facts], rng=random.Random(seed)))
+    found = EmbeddedGenerator(**options).propose([document], facts_of([document])[:facts], rng=random.Random(seed))
+    return [proposal.example for proposal in found]
 
 
 @pytest.fixture(scope="module")

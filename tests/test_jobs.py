@@ -276,8 +276,8 @@ def test_a_damaged_progress_file_does_not_hide_the_job(runs):
 
 def test_a_job_is_found_by_the_beginning_of_its_id_and_an_unknown_one_is_named(runs):
     job = sleeper(runs)
-    assert jobs.find_job(runs, job.id[:10]).id == job.id
+    assert jobs.find_job(jobs.list_jobs(runs), job.id[:10]).id == job.id
     with pytest.raises(NotFound, match="'nope': there is no such job"):
-        jobs.find_job(runs, "nope")
+        jobs.find_job(jobs.list_jobs(runs), "nope")
     with pytest.raises(NotFound, match="holds no job"):
         jobs.read_job(runs / "nope")

@@ -1,5 +1,6 @@
 """The page as a whole: light to start, closed to the outside, and one obvious next step."""
 
+import os
 import re
 import socket
 import subprocess
@@ -44,6 +45,19 @@ def test_building_and_serving_the_page_loads_no_model_library(tmp_path):
     )
     found = subprocess.run([sys.executable, "-c", script], cwd=PROJECT, capture_output=True, text=True, check=True)
     assert found.stdout.strip().splitlines()[-1] == "[]"
+
+
+def test_a_companys_proxy_is_not_asked_for_the_page_of_this_machine(tmp_path):
+    script = (
+        "from engine.settings import go_quiet; go_quiet()\n"
+        "from pathlib import Path; from tests.page import served, stand_in_workspace\n"
+        f"import httpx\nwith served(stand_in_workspace(Path({str(tmp_path)!r}))) as url: print(httpx.get(url).status_code)\n"
+    )
+    nobody = dict.fromkeys(("http_proxy", "HTTP_PROXY", "https_proxy", "ALL_PROXY"), "http://127.0.0.1:9")
+    found = subprocess.run(
+        [sys.executable, "-c", script], cwd=PROJECT, env=os.environ | nobody, capture_output=True, text=True
+    )
+    assert found.stdout.strip().splitlines()[-1:] == ["200"], found.stderr
 
 
 def test_seven_tabs_in_the_order_of_the_loop(workspace):

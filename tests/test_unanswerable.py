@@ -153,8 +153,7 @@ def test_a_question_whose_words_all_stand_in_one_passage_is_not_safe_to_refuse()
 
 def test_the_generator_marks_them_with_the_refusal_and_no_evidence(document):
     facts = facts_of([document])
-    rows = [
-        r for r in EmbeddedGenerator().propose([document], facts[:30], rng=random.Random(0)) if r.kind == "unanswerable"
-    ]
+    proposed = [found.example for found in EmbeddedGenerator().propose([document], facts[:30], rng=random.Random(0))]
+    rows = [row for row in proposed if row.kind == "unanswerable"]
     assert rows and {row.answer for row in rows} == {"Not specified in the provided excerpt."}
     assert all(row.evidence == row.passage_id == "" for row in rows)

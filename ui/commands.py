@@ -12,6 +12,7 @@ from engine.answering import answer_rows, read_jsonl
 from engine.documents import SUFFIXES, SUPPORTED
 from engine.embedded import ensure_embedded, is_ready
 from engine.errors import InvalidInput
+from engine.generation import GenerationConfig, read_config
 from engine.records import Document, Job
 from engine.search import finder
 from engine.tasks import task_named
@@ -40,17 +41,19 @@ def generate(workspace: Workspace, options: Namespace, screen: Screen) -> dict[s
     task = task_named(options.task)
     datasets.check_name(options.dataset)
     documents, refused = _load(workspace, _files(options.files), screen)
-    version = datasets.make_version(
-        workspace.store,
-        options.dataset,
-        documents,
-        task=task,
-        seed=options.seed,
-        now=workspace.now(),
-        watch=screen.watch,
+    config = GenerationConfig(
+        options.dataset, tuple(document.id for document in documents), task=task.name, seed=options.seed
     )
+    job = workspace.generate(documents, config)
+    screen.say(f"{job.title}, as job {job.id}. Ctrl-C stops it; what is made so far is kept.")
+    ended = watch_job(job, screen)
+    if ended["state"] != "done":
+        screen.say(f"Go on with: app.py jobs resume {job.id}")
+        return ended
+    version = workspace.store.dataset_by_id(read_config(Path(job.folder))[0])
     reasons = workspace.store.rejections(version.id)
-    screen.say(f"{version.title}: {_counts(version.counts)}")
+    counts = version.counts
+    screen.say(f"{counts['train']} to train, {counts['probe']} and {counts['test']} held out")
     for reason, rows in list(reasons.items())[:12]:
         screen.say(f"  {rows:5} not kept: {reason}")
     return {"dataset": version.title, "counts": version.counts, "rejected": reasons, "refused_files": refused}
@@ -172,7 +175,7 @@ def export(workspace: Workspace, options: Namespace, screen: Screen) -> dict[str
 def jobs_command(workspace: Workspace, options: Namespace, screen: Screen) -> dict[str, Any]:
     """List, show, stop or resume runs."""
     if options.action == "list":
-        found = jobs.list_jobs(workspace.runs_dir)
+        found = workspace.jobs()
         if not found:
             screen.say("No run yet. Start one with: app.py train --dataset D --adapter A")
         screen.table(
@@ -181,7 +184,7 @@ def jobs_command(workspace: Workspace, options: Namespace, screen: Screen) -> di
         return {"jobs": [job.__dict__ for job in found]}
     if not options.id:
         raise InvalidInput("Which job? Name its id; app.py jobs lists them.")
-    job = jobs.find_job(workspace.runs_dir, options.id)
+    job = workspace.job(options.id)
     if options.action == "stop":
         jobs.stop(Path(job.folder))
         screen.say(f"Asked {job.id} to stop; it saves what it has learned first.")

@@ -6,7 +6,7 @@ from typing import Any
 
 import gradio as gr
 
-from engine import datasets
+from engine import datasets, generation
 from engine.battles import CHOICES
 from engine.documents import SUFFIXES
 from engine.errors import InvalidInput, NotFound
@@ -118,7 +118,7 @@ def build(workspace: Workspace) -> Part:
     def generate(paths: list[str] | None, named: str, progress: gr.Progress = gr.Progress()) -> dict[Any, Any]:  # noqa: B008
         datasets.check_name(named.strip())
         documents, refused = read_files(workspace, paths or [], progress)
-        version = datasets.make_version(
+        version = generation.make_version(
             workspace.store, named.strip(), documents, task=POLICY_QA, now=workspace.now(), watch=watcher(progress)
         )
         return {said: gr.update(value="\n".join([summary(version), *refused]), visible=True), files: None}
@@ -182,7 +182,7 @@ def build(workspace: Workspace) -> Part:
 def load_sample(workspace: Workspace, progress: gr.Progress) -> DatasetVersion:
     """The sample policy, read and made into a dataset version named "leave"."""
     document = workspace.add_sample()
-    return datasets.make_version(
+    return generation.make_version(
         workspace.store, SAMPLE, [document], task=POLICY_QA, now=workspace.now(), watch=watcher(progress)
     )
 
@@ -205,7 +205,7 @@ def read_files(workspace: Workspace, paths: Sequence[str], progress: gr.Progress
     return list(documents.values()), refused
 
 
-def watcher(progress: gr.Progress) -> datasets.Watch:
+def watcher(progress: gr.Progress) -> generation.Watch:
     """The engine's way to report progress, shown as gradio's bar."""
     return lambda what, done, total: progress((done, total), desc=what, unit="rows")
 

@@ -4,7 +4,7 @@ import time
 from argparse import Namespace
 from typing import Any
 
-from engine import battles, datasets
+from engine import battles, datasets, generation
 from engine.records import Choice, DatasetVersion, Question
 from engine.samples import QUESTIONS
 from engine.tasks import Task, task_named
@@ -49,7 +49,7 @@ def run_demo(workspace: Workspace, options: Namespace, screen: Screen) -> dict[s
 
 def _dataset(workspace: Workspace, task: Task, screen: Screen, report: dict[str, Any]) -> DatasetVersion:
     document = workspace.add_sample()
-    version = datasets.make_version(
+    version = generation.make_version(
         workspace.store, DATASET, [document], task=task, now=workspace.now(), watch=screen.watch
     )
     report["dataset"] = {

@@ -7,7 +7,6 @@ from typing import Any
 
 import gradio as gr
 
-from engine.jobs import list_jobs
 from engine.workspace import Workspace
 
 STEPS = ("Document", "Dataset", "Train", "Compare blind", "Vote", "Next version")
@@ -53,7 +52,7 @@ def standing(workspace: Workspace) -> Standing:
     votes = [vote.id for battle, vote in workspace.store.voted_battles() if battle.task == newest.task]
     fresh = len(set(votes) - set(newest.recipe.get("votes") or ()))
     learned = next((adapter.name for adapter in adapters if adapter.dataset == newest.title), "")
-    running = [job for job in list_jobs(workspace.runs_dir) if job.state == "running"]
+    running = [job for job in workspace.jobs() if job.state == "running"]
     counts = (
         _several(len(newest.documents), "file"),
         f"{newest.title}, {newest.counts['kept']} rows",

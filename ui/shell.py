@@ -121,6 +121,7 @@ def open_page(workspace: Workspace, *, host: str = "127.0.0.1", port: int = 7860
             run_history=False,
             mcp_server=False,
             enable_monitoring=False,
+            _frontend=False,  # gradio would ask for the page within three seconds and give up on a busy machine
             max_file_size=MOST_BYTES,
             footer_links=["api", "settings"],
             theme=theme(),

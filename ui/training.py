@@ -99,13 +99,13 @@ def build(workspace: Workspace) -> Part:
 
     @handles(stop.click, inputs=run, outputs=live, api_name="stop")
     def halt(run_id: str) -> dict[Any, Any]:
-        job = jobs.stop(Path(jobs.find_job(workspace.runs_dir, run_id).folder))
+        job = jobs.stop(Path(workspace.job(run_id).folder))
         tell(f"{job.title} finishes its step and saves the adapter.")
         return watched(job.id, "")
 
     @handles(resume.click, inputs=run, outputs=[run, *live], api_name="resume", concurrency_limit=1)
     def go_on(run_id: str) -> dict[Any, Any]:
-        return chosen_run(jobs.resume(Path(jobs.find_job(workspace.runs_dir, run_id).folder)))
+        return chosen_run(jobs.resume(Path(workspace.job(run_id).folder)))
 
     quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
     timer.tick(shown_to_user(watched), [run, seen], live, concurrency_limit=20, **quiet)

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
-from engine.datasets import make_version
+from engine.generation import make_version
 from engine.settings import Settings
 from engine.tasks.policy_qa import POLICY_QA
 from engine.workspace import Workspace

@@ -1,0 +1,83 @@
+"""Which rows are held out: by fact, by wording, and never close to a row that is trained."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from hashlib import blake2b
+
+from engine.quality import too_close, word_set
+from engine.records import Fact, LedgerRow, Split
+from engine.sentences import sentences
+from engine.styles import TEMPLATES
+
+TEST_SHARE = 0.05
+PROBE_ROWS = 80
+WORDINGS_PER_TEST_FACT = 3
+
+
+def split_of(fact_id: str, *, test_share: float = TEST_SHARE) -> Split:
+    """
+    "test" for a fixed share of facts, else "train", by the fact's id alone: adding a document never moves a fact across.
+
+    A test fact is not trained in any wording, so a closed-book model cannot know it and ought to say so.
+    """
+    return "test" if _position(fact_id) < test_share else "train"
+
+
+def families(facts: Iterable[Fact]) -> dict[str, str]:
+    """Fact -> the fact that decides its side: facts that share a sentence stand on one side, or one would teach the other."""
+    first: dict[str, str] = {}
+    found: dict[str, str] = {}
+    for fact in facts:
+        said = [" ".join(sentence.lower().split()) for sentence in sentences(fact.evidence)]
+        known = [first[sentence] for sentence in said if sentence in first]
+        found[fact.id] = known[0] if known else fact.id
+        first.update((sentence, found[fact.id]) for sentence in said)
+    return found
+
+
+def hold_out(rows: Iterable[LedgerRow]) -> list[LedgerRow]:
+    """
+    Hold out some wordings of trained facts as the probe, then drop training rows too close to anything held out.
+
+    Held-out wordings are natural questions: a template ("What is the rule on …?") would be close to half the training rows.
+    """
+    gated = _fewer_wordings_of_test_facts(rows)
+    trained = [row for row in gated if row.split == "train" and row.example.kind != "statement"]
+    wanted = min(PROBE_ROWS, len(trained) // 10)
+    probe: set[str] = set()
+    for kind, share in (("answerable", 0.7), ("unanswerable", 0.3)):
+        taken: dict[str, str] = {}
+        for row in sorted(trained, key=lambda row: _position(row.example.id)):
+            if row.example.kind == kind and row.example.form not in TEMPLATES:
+                taken.setdefault(row.example.fact_id, row.example.id)
+        probe.update(list(taken.values())[: round(share * wanted)])
+    gated = [replace(row, split="probe") if row.example.id in probe else row for row in gated]
+    held_out = [
+        word_set(row.example.question) for row in gated if row.split in ("probe", "test") and row.example.question
+    ]
+    return [_apart(row, held_out) for row in gated]
+
+
+def _fewer_wordings_of_test_facts(rows: Iterable[LedgerRow]) -> list[LedgerRow]:
+    """A held-out fact is asked in a few natural wordings; the others would only thin out the training rows near them."""
+    asked: Counter[str] = Counter()
+    found: list[LedgerRow] = []
+    for row in rows:
+        example = row.example
+        if row.split == "test":
+            asked[example.fact_id] += example.form not in TEMPLATES
+            if example.form in (*TEMPLATES, "statement") or asked[example.fact_id] > WORDINGS_PER_TEST_FACT:
+                row = LedgerRow(example, "rejected", "its fact is held out, and asked in other wordings")
+        found.append(row)
+    return found
+
+
+def _apart(row: LedgerRow, held_out: Sequence[frozenset[str]]) -> LedgerRow:
+    if row.split == "train" and row.example.question and too_close(row.example.question, held_out):
+        return LedgerRow(row.example, "rejected", "too close to a held-out question")
+    return row
+
+
+def _position(text: str) -> float:
+    return int.from_bytes(blake2b(f"v1/{text}".encode(), digest_size=8).digest()) / 2**64
