@@ -2,13 +2,16 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from hashlib import blake2b
 
-from engine.grammar import take_apart
+from engine.grammar import is_sentence
 from engine.lexicon import ROLE_WORDS
 from engine.records import Document, Fact, Passage
 from engine.sentences import sentences
 
+LONGEST_LIST = 60
+"""Words; a longer list is asked item by item."""
 NUMBER_WORDS = (
     "zero|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|thirteen|fourteen|fifteen|sixteen|seventeen|"
     "eighteen|nineteen|twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety|hundred|half|twice|once"
@@ -61,11 +64,47 @@ def find_facts(document: Document) -> list[Fact]:
     it, so that the statement stands alone. The id is that of the clause and the evidence; a repetition is not a new fact.
     """
     facts: dict[str, Fact] = {}
+    lists = _lists(document.passages)
     for passage in document.passages:
         for evidence, statement in _statements(passage):
             fact = _fact(passage, evidence, statement)
             facts.setdefault(fact.id, fact)
+        if passage.id in lists:
+            evidence, statement = lists[passage.id]
+            fact = replace(_fact(passage, evidence, statement), kind="list", value="")
+            facts.setdefault(fact.id, fact)
     return list(facts.values())
+
+
+def _lists(passages: Sequence[Passage]) -> dict[str, tuple[str, str]]:
+    """
+    Id of a list's first passage -> (evidence, statement) of the list as a whole, where it is short enough to be said at once.
+
+    The evidence is the sentence that introduces the list and its items, a line each: verbatim from passages that follow
+    each other. A list under a bare heading has no such sentence, and its clause stands in the statement instead.
+    """
+    found: dict[str, tuple[str, str]] = {}
+    start = 0
+    while start < len(passages):
+        end = start
+        while end < len(passages) and _same_list(passages[start], passages[end]):
+            end += 1
+        items = [passage.text for passage in passages[start:end]]
+        if len(items) >= 2 and sum(len(item.split()) for item in items) <= LONGEST_LIST:
+            lead = passages[start].lead_in
+            introduced = start > 0 and lead and passages[start - 1].text.endswith(lead)
+            said = "; ".join(item.rstrip(" .;,") for item in items)
+            evidence = "\n".join([lead, *items] if introduced else items)
+            statement = _sentence(f"{lead.rstrip(' :') or ', '.join(passages[start].heading[-2:])}: {said}")
+            if lead.endswith(":") or (not lead and passages[start].heading):
+                found[passages[start - 1].id if introduced else passages[start].id] = (evidence, statement)
+        start = max(end, start + 1)
+    return found
+
+
+def _same_list(first: Passage, other: Passage) -> bool:
+    same = (first.heading, first.lead_in, first.kind) == (other.heading, other.lead_in, other.kind)
+    return same and first.kind == "list_item" and len(other.text.split()) <= 25
 
 
 def _statements(passage: Passage) -> list[tuple[str, str]]:
@@ -97,7 +136,7 @@ def _statements(passage: Passage) -> list[tuple[str, str]]:
 
 def _stands_alone(text: str) -> bool:
     """Whether a list item is a sentence of its own rather than the end of its lead-in."""
-    return len(text.split()) >= 5 and text[0].isupper() and take_apart(text) is not None
+    return len(text.split()) >= 5 and text[0].isupper() and is_sentence(text)
 
 
 def _says_something(sentence: str) -> bool:

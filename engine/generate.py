@@ -15,10 +15,10 @@ from engine.unanswerable import absence_of, unanswerables
 WORDINGS_PER_FACT = 16
 REFUSAL_SHARE = 0.30
 STATEMENTS_PER_FACT = 2
-MOST_OF_A_FORM = dict.fromkeys(TEMPLATES, 1) | {"keywords": 3, "crop": 2, "action": 5, "value_of": 2}
+MOST_OF_A_FORM = dict.fromkeys(TEMPLATES, 2) | {"topic": 4, "keywords": 3, "action": 2, "yes_no": 5, "list": 2}
 """How many of a fact's questions such a form may give; it always has more."""
-OVERDRAW = 0.85
-"""Unanswerable rows proposed for each one wanted: the gates take away more of the answerable ones."""
+OVERDRAW = 1.1
+"""Unanswerable rows proposed for each one wanted: what the gates leave over their share is not kept."""
 
 
 class Generator(Protocol):

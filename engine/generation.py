@@ -17,11 +17,11 @@ from engine import jobs
 from engine.datasets import check_name
 from engine.errors import InvalidInput, NotFound
 from engine.facts import facts_of
-from engine.generate import EmbeddedGenerator, Generator
+from engine.generate import REFUSAL_SHARE, EmbeddedGenerator, Generator
 from engine.quality import RULES, Gates
 from engine.records import DatasetVersion, Document, Job, LedgerRow, Proposal
 from engine.settings import QUIET, Settings
-from engine.splitting import TEST_SHARE, families, hold_out, split_of
+from engine.splitting import TEST_SHARE, balanced, families, hold_out, split_of
 from engine.store import Store
 from engine.tasks import Task, task_named
 
@@ -94,6 +94,7 @@ def begin_version(
         "seed": config.seed,
         "facts": len(facts),
         "test_share": TEST_SHARE,
+        "refusal_share": REFUSAL_SHARE,
         "gates": dict(RULES),
     }
     version = store.begin_dataset(
@@ -140,7 +141,7 @@ def fill_version(
                 return None
         watch("Proposing and checking rows", len(rows), max(about, len(rows)))
     store.add_rows(version.id, rows[written:])
-    split = hold_out(rows)
+    split = balanced(hold_out(rows), refusal_share=REFUSAL_SHARE)
     if not any(row.split == "train" for row in split):
         store.discard_dataset(version.id)
         raise InvalidInput(

@@ -65,6 +65,15 @@ ROLE_WORDS = frozenset(
     """.split()
 )
 
+PERSONS = frozenset(
+    """
+    employee employees worker workers colleague colleagues parent parents mother mothers father fathers person persons people
+    candidate candidates applicant applicants member members staff donor donors intern interns contractor contractors visitor
+    visitors guest guests student students trainee trainees volunteer volunteers partners customer customers client clients
+    vendor vendors supplier suppliers spouse spouses child children council adviser advisers advisor advisors
+    """.split()
+)
+
 STOPWORDS = frozenset(
     """
     a about above after again all also although am an and any are as at be because been before being below
@@ -110,7 +119,7 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
     "parental leave": ("time off for a new baby", "maternity or paternity leave"),
     "permitted": ("allowed", "OK"),
     "probation": ("probation", "trial period"),
-    "prohibited": ("banned", "forbidden", "not allowed"),
+    "prohibited": ("banned", "forbidden"),
     "purchase": ("buy",),
     "receive": ("get",),
     "reimburse": ("pay back", "refund"),
@@ -158,18 +167,10 @@ ABSENT_TOPICS: tuple[str, ...] = _items(
 )
 
 AUDIENCES: tuple[str, ...] = _items(
-    """interns|contractors|volunteers|part-time staff|temporary workers|apprentices|freelancers|agency staff|retirees|board
-    members|working students|consultants|visitors|suppliers|new graduates|seasonal workers|people on probation|night-shift
-    workers|remote workers abroad|former employees|job applicants|spouses|trainees|my children|my partner|executives"""
+    """retirees|visitors|suppliers|former employees|job applicants|spouses|my children|my partner|my parents|my neighbours|
+    freelancers|tenants|investors|journalists|customers|pensioners|my friends|business partners"""
 )
-
-SITUATIONS: tuple[str, ...] = _items(
-    """in the Berlin office|on a weekend trip|when I live abroad|if I am a contractor|during a strike|if my dog is ill|while I
-    am on a cruise|if I move to Canada|when I turn sixty|for my neighbour|if my flight is cancelled|during a power cut|in a
-    leap year|for my second job|when the internet is down|if I lose my phone|after winning the lottery|on Mondays only|if I
-    have twins|for a friend's wedding|during the football final|if my car breaks down|when I change my name|by fax|in
-    cryptocurrency|for my landlord"""
-)
+"""People who do not work there, so that a rule for those who do says nothing of them."""
 
 OFF_TOPIC: tuple[str, ...] = _items(
     """What is the capital of France?|Who won the last world cup?|Write a poem about autumn.|How do I bake sourdough bread?|What

@@ -16,7 +16,7 @@ TOO_CLOSE = 0.7
 """Jaccard index of two questions' words from which the one gives the other away."""
 RULES = {"longest_words": LONGEST_WORDS, "ambiguous_from": AMBIGUOUS_FROM, "held_out_apart": TOO_CLOSE}
 """What the gates go by, as a version's recipe names it."""
-VALUE_FORMS = ("number", "when", "how_soon", "how_early", "how_long", "what_is")
+VALUE_FORMS = ("how_many", "when", "how_soon", "how_long", "how_often")
 
 
 class Gates:
@@ -25,6 +25,7 @@ class Gates:
     def __init__(self, passages: Iterable[Passage], facts: Sequence[Fact]) -> None:
         """`passages`: the whole corpus, against which evidence and absence are checked."""
         self._passages: Mapping[str, Passage] = {passage.id: passage for passage in passages}
+        self._placed = {(p.document_id, p.position): p for p in self._passages.values()}
         self._texts = [
             stems_of(f"{p.clause} {p.lead_in} {p.text}") for p in self._passages.values() if find_values(p.text)
         ]
@@ -56,11 +57,18 @@ class Gates:
 
     def _unfaithful(self, example: Example) -> str:
         passage = self._passages.get(example.passage_id)
-        if passage is None or not example.evidence or example.evidence not in passage.text:
+        if passage is None or not example.evidence or not self._stands(example.evidence, passage):
             return "evidence is not verbatim in the passage"
-        if _plain(example.evidence) not in _plain(example.answer):
+        answer = _plain(example.answer)
+        if any(_plain(line) not in answer for line in example.evidence.splitlines()):
             return "the answer does not hold its evidence"
         return ""
+
+    def _stands(self, evidence: str, passage: Passage) -> bool:
+        """Whether a passage holds the words; those of a whole list, a line each, go on through the passages after it."""
+        first, *others = evidence.split("\n")
+        following = (self._placed.get((passage.document_id, passage.position + n)) for n in range(1, len(others) + 1))
+        return first in passage.text and [p.text for p in following if p] == others
 
     def _unclear(self, example: Example) -> str:
         known = [
@@ -69,7 +77,7 @@ class Gates:
         if not known:
             return "question is not self-contained: nothing in it is of the policy"
         could_answer = set.intersection(*known)
-        if len(could_answer) >= AMBIGUOUS_FROM:
+        if len(could_answer) >= AMBIGUOUS_FROM and example.form != "whole_list":  # its items share its words
             return f"question is not self-contained: {AMBIGUOUS_FROM} or more facts could answer it"
         values = find_values(example.answer)
         if (

@@ -29,11 +29,31 @@ def families(facts: Iterable[Fact]) -> dict[str, str]:
     first: dict[str, str] = {}
     found: dict[str, str] = {}
     for fact in facts:
-        said = [" ".join(sentence.lower().split()) for sentence in sentences(fact.evidence)]
+        lines = (line.rstrip(" .;,:") for line in fact.evidence.splitlines())
+        said = [" ".join(sentence.lower().split()).rstrip(".") for line in lines for sentence in sentences(line)]
         known = [first[sentence] for sentence in said if sentence in first]
         found[fact.id] = known[0] if known else fact.id
         first.update((sentence, found[fact.id]) for sentence in said)
     return found
+
+
+def balanced(rows: Iterable[LedgerRow], *, refusal_share: float) -> list[LedgerRow]:
+    """
+    The rows with as many unanswerable ones left out as stand above their share of the questions kept.
+
+    Only training rows are left out; which, goes by their ids.
+    """
+    found = list(rows)
+    kept = Counter(row.example.kind for row in found if row.state == "kept")
+    above = kept["unanswerable"] - round(kept["answerable"] * refusal_share / (1 - refusal_share))
+    trained = (r.example.id for r in found if r.split == "train" and r.example.kind == "unanswerable")
+    surplus = set(sorted(trained, key=_position)[: max(0, above)])
+    return [
+        LedgerRow(row.example, "rejected", "more unanswerable questions than their share")
+        if row.example.id in surplus
+        else row
+        for row in found
+    ]
 
 
 def hold_out(rows: Iterable[LedgerRow]) -> list[LedgerRow]:

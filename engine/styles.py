@@ -5,15 +5,13 @@ the unanswerable ones, a stranger's question is taken for one of them.
 """
 
 import re
-from collections.abc import Iterator
 
-from engine.grammar import as_first_person
-from engine.lexicon import ROLE_WORDS, STOPWORDS, VERBS
+from engine.lexicon import ROLE_WORDS
 
 TOPIC_FORMS = (
-    "what does the policy say about {0}?", "what is the rule on {0}?", "can you tell me about {0}?", "how does {0} work?",
-    "what is the policy on {0}?", "what are the rules about {0}?", "what happens with {0}?", "is there a rule about {0}?",
-    "what do I need to know about {0}?", "I have a question about {0}", "{0}?", "what about {0}?",
+    "what does the policy say about {0}?", "what is the rule on {0}?", "can you tell me about {0}?", "what is the policy on {0}?",
+    "what are the rules about {0}?", "what applies to {0}?", "what do I need to know about {0}?", "I have a question about {0}.",
+    "what about {0}?", "is there anything on {0}?",
 )  # fmt: skip
 
 OFFER_FORMS = (
@@ -57,62 +55,5 @@ PRESENT: dict[str, re.Pattern[str]] = {
     "statistic": re.compile(r"%|\bpercent|\bprocess|\bwithin\b|\bdays\b", re.I),
 }  # fmt: skip
 
-ACTION_FORMS = (
-    "how do I {0}?", "when do I {0}?", "what happens if I {0}?", "who do I ask to {0}?", "where do I {0}?",
-    "what do I need to {0}?", "I want to {0}, what do I need to know?", "how can I {0}?", "what if I have to {0}?",
-    "I'm about to {0}, anything I should know?", "what are the rules if I {0}?", "why would I {0}?",
-)  # fmt: skip
-"""Open questions about doing something: none is answered with yes or no, whose polarity a part of a sentence does not tell."""
-_VERB_FOLLOWS = frozenset(
-    "to may must can cannot will shall should not please you we they employees staff managers".split()
-)
-_ENDS_AN_ACTION = frozenset("which that who whom if when unless because while but than".split())
-
-TEMPLATES = ("topic", "keywords", "offer", "value", "crop")
+TEMPLATES = ("topic", "keywords")
 """Forms that fit any phrase. They always work and sound like nobody, so each gives few of a fact's questions."""
-
-
-def asked_in_every_style(phrase: str, statement: str) -> Iterator[tuple[str, str]]:
-    """(form, question) about a phrase of a statement: as a topic, as an offer, and for the values that the statement has."""
-    yield from (("topic", form.format(phrase)) for form in TOPIC_FORMS)
-    yield from (("offer", form.format(phrase)) for form in OFFER_FORMS)
-    for kind, forms in VALUE_FORMS.items():
-        if PRESENT[kind].search(statement):
-            yield from (("value", form.format(phrase)) for form in forms)
-
-
-def crops(statement: str, *, fewest: int = 2, most: int = 6) -> Iterator[str]:
-    """
-    Every run of `fewest` to `most` words inside one part of a sentence that starts and ends with a word of content.
-
-    None is longer than half of the statement, so that something is left to ask for.
-    """
-    most = min(most, len(statement.split()) // 2)
-    for part in re.split(r"[,;:.!?()\[\]]\s*", statement):
-        words = part.split()
-        content = [word.lower() not in STOPWORDS and len(word) > 2 for word in words]
-        for start in range(len(words)):
-            for end in range(start + fewest, min(start + most, len(words)) + 1):
-                if content[start] and content[end - 1]:
-                    yield " ".join(words[start:end])
-
-
-def actions(statement: str, *, most: int = 6) -> Iterator[str]:
-    """
-    What a sentence says that somebody does, of up to `most` words in the first person: "request leave in writing".
-
-    A word counts as a verb only where one is expected: first in a part of the sentence, or after "must", "to", "employees" …
-    """
-    for part in re.split(r"[,;:.!?()\[\]]\s*", statement):
-        words = part.split()
-        for start, word in enumerate(words):
-            if word.lower() not in VERBS or (start and words[start - 1].lower() not in _VERB_FOLLOWS):
-                continue
-            stop = next((n for n in range(start, len(words)) if words[n].lower() in _ENDS_AN_ACTION), len(words))
-            ends = [
-                end
-                for end in range(start + 2, min(start + most, stop) + 1)
-                if words[end - 1].lower() not in STOPWORDS and len(words[end - 1]) > 2
-            ]
-            if ends:
-                yield as_first_person(" ".join([word.lower(), *words[start + 1 : ends[-1]]]))

