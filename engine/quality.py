@@ -137,7 +137,9 @@ class HeldOut:
         self._having: dict[str, list[frozenset[str]]] = defaultdict(list)
         for words in sets:
             rarest = sorted(words, key=lambda word: (common[word], word))
-            for word in rarest[: len(words) - ceil(at * len(words) - 1e-9) + 1]:  # whoever comes close shares one of these
+            for word in rarest[
+                : len(words) - ceil(at * len(words) - 1e-9) + 1
+            ]:  # whoever comes close shares one of these
                 self._having[word].append(words)
 
     def near(self, question: str) -> bool:
