@@ -11,6 +11,7 @@ from engine.settings import Settings, go_quiet
 if TYPE_CHECKING:
     from engine.workspace import Workspace
 
+FORMATS = ("chat", "prompt", "alpaca", "openai", "hf", "csv")
 TASKS = ("policy_qa", "leave_decision", "exit_advisor", "expert_match", "email_intel")
 Verb = Callable[[str, str], argparse.ArgumentParser]
 
@@ -108,6 +109,18 @@ def _arguments_of_the_loop(verb: Verb) -> None:
     export.add_argument("--what", default="sft", choices=("sft", "raw"))
     export.add_argument("--dataset", help="NAME or NAME:NUMBER (default: the newest)")
     export.add_argument("--out", required=True, metavar="F.jsonl")
+    export.add_argument(
+        "--format", choices=FORMATS, help="for other trainers (default: chat lines and, between them, bare statements)"
+    )
+    export.add_argument("--split", default="all", choices=("train", "probe", "test", "all"))
+    taken = verb("import", "rows from files of any export format to a new dataset version")
+    taken.add_argument("--dataset", required=True, help="name of the dataset")
+    taken.add_argument("--task", default="policy_qa", choices=TASKS)
+    taken.add_argument("--format", choices=FORMATS, help="default: told by the content")
+    taken.add_argument(
+        "--normalise-labels", action="store_true", help="write an answer's spellings as the most frequent one"
+    )
+    taken.add_argument("files", nargs="+", metavar="FILE", help="files, or folders saved by Hugging Face datasets")
 
 
 def _arguments_of_the_registry(verb: Verb) -> None:
@@ -136,6 +149,7 @@ def _run(workspace: "Workspace", options: argparse.Namespace) -> int:
         "leaderboard": commands.show_leaderboard,
         "next": commands.next_dataset,
         "jobs": commands.jobs_command,
+        "import": commands.import_rows,
     }
     screen = Screen(as_json=options.json)
     if options.verb == "demo":

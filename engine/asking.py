@@ -1,31 +1,25 @@
 """A clause -> the questions that it answers, each a whole sentence in the words of the clause. Knows grammar, no policy."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from engine.clauses import Clause, Part, is_person
+from engine.clauses import is_person
 from engine.facts import DATE, find_values
-from engine.parsing import Word, text_of
+from engine.naming import TIMES, third
+from engine.voices import ASKABLE, Voice, repeatable
 
-ASKABLE = ("if", "when", "where", "once", "while", "during", "after", "before", "to")
-"""Circumstances that a question may repeat; "unless" and "except" would turn its meaning round."""
 GETTING = frozenset("receive get earn accrue".split())
 GIVING = frozenset("offer provide grant pay give cover reimburse".split())
 PLACES = re.compile(
     r"\b(?:office|site|portal|website|page|intranet|system|desk|reception|helpdesk|folder|channel|room|building|tool|app|register)\b",
     re.IGNORECASE,
 )
-TIMES = re.compile(
-    r"\b(?:day|days|week|weeks|month|months|year|years|hour|hours|minute|minutes|quarter|quarters|weekdays|nights)\b",
-    re.I,
-)
 _QUALIFIER = re.compile(
     r"\b(?:up to|at least|at most|at the latest|a maximum of|a minimum of|a total of|no more than|not more than|no less than|no later than|"
     r"more than|less than|no longer than|over|about|approximately|an additional|additional|only|exactly|another|the first|a further)\s*$",
     re.IGNORECASE,
 )
-_AM = {"is": "am", "are": "am", "has": "have", "does": "do", "was": "was", "were": "was"}
 _ONE = {"are": "is", "were": "was", "have": "has", "do": "does", "am": "is"}
 
 
@@ -38,76 +32,9 @@ class Asked:
     verdict: str = ""
 
 
-@dataclass(frozen=True)
-class Voice:
-    """A clause as it is asked: by whom it is about ("I"), by a third person, or of the organisation."""
-
-    clause: Clause
-    subject: str
-    first_person: bool
-
-    def words(self, words: Sequence[Word]) -> str:
-        """Some of its words as the asking person says them: "your manager" -> "my manager"."""
-        return text_of([_said(word, words, self.first_person) for word in words]).strip(" ,;")
-
-    def parts(self, *without: Part, instead: str = "") -> str:
-        """What follows the verb, less some of it; `instead` stands where the first of that stood."""
-        said = ""
-        for part in self.clause.parts:
-            if part not in without:
-                said += f"{',' if part.comma else ''} {self.words(part.words)}"
-            elif part is without[0] and instead:
-                said += f" {instead}"
-        return said.strip(" ,")
-
-    @property
-    def circumstances(self) -> str:
-        """What stood before the subject and belongs into a question."""
-        return " ".join(self.opening(part) for part in self.clause.before if _repeatable(part))
-
-    def opening(self, part: Part) -> str:
-        """What stood at the beginning of the sentence, as it stands inside one."""
-        said = self.words(part.words)
-        kept = part.words[0].tag in ("NNP", "NNPS") or said[:2].isupper()
-        return said if kept else said[:1].lower() + said[1:]
-
-    @property
-    def helper(self) -> str:
-        """The auxiliary that opens a question."""
-        if self.clause.auxiliaries:
-            first = {"shall": "must"}.get(self.clause.auxiliaries[0], self.clause.auxiliaries[0])
-            if self.clause.negated and first in ("must", "shall", "should"):
-                return "may"  # to "Must I …?" a "No." would mean "you need not"
-            return _AM.get(first, first) if self.subject == "I" else _is(first, self.clause)
-        return "do" if self.subject == "I" or (self.clause.plural and not self.clause.organisation) else "does"
-
-    @property
-    def rest(self) -> str:
-        """The other auxiliaries and the verb."""
-        return " ".join([*self.clause.auxiliaries[1:], self.clause.verb]).strip()
-
-    def asks(self, *without: Part, wh: str = "", more: str = "", instead: str = "", circumstance: bool = True) -> str:
-        """The question: wh-word, auxiliary, subject, verb, what follows, and the circumstances that stood before."""
-        tail = self.circumstances if circumstance else ""
-        pieces = [wh, self.helper, self.subject, self.rest, self.parts(*without, instead=instead), more, tail]
-        return f"{' '.join(piece for piece in pieces if piece)}?"
-
-
-def voices(clause: Clause, name: str) -> list[Voice]:
-    """In which voices a clause is asked; `name` is its subject as it stands inside a sentence."""
-    if clause.pronoun:
-        return []
-    if clause.who in ("you",):
-        return [Voice(clause, "I", True)]
-    if clause.organisation:
-        return [Voice(clause, "the company", False)]
-    third = Voice(clause, Voice(clause, "", False).words(clause.subject) if name == "" else name, False)
-    return [third, Voice(clause, "I", True)] if clause.staff else [third]
-
-
 def questions(voice: Voice) -> Iterator[Asked]:
     """Every question of a clause in one voice, those that sound most natural first."""
-    if any(part.role == "advcl" and not _repeatable(part) for part in voice.clause.before):
+    if any(part.role == "advcl" and not repeatable(part) for part in voice.clause.before):
         yield from _conditions(voice)
         return  # without its condition a question would be about something else
     yield from _yes_no(voice)
@@ -238,14 +165,14 @@ def _objects(voice: Voice) -> Iterator[Asked]:
         if clause.lemma == "have" and not clause.auxiliaries:
             continue
         if voice.subject in ("I", "the company") or clause.staff:
-            said_beside = [p for p in clause.parts if p is not part] + [p for p in clause.before if _repeatable(p)]
+            said_beside = [p for p in clause.parts if p is not part] + [p for p in clause.before if repeatable(p)]
             if not said_beside:
                 continue  # "What should I avoid?" is asked of nothing in particular
         yield Asked("what", voice.asks(part, wh="what"))
     first = clause.auxiliaries[0] if clause.auxiliaries else ""
     if voice.subject == "I" and first in ("must", "should", "can", "may"):
         settings = [p for p in clause.parts if p.role in ("advcl", "prep") and p.first in ASKABLE]
-        told = settings + [p for p in clause.before if _repeatable(p)]
+        told = settings + [p for p in clause.before if repeatable(p)]
         if told:
             where = " ".join(voice.opening(part) for part in told)
             yield Asked("what_do", f"what {first} I do {where}?")
@@ -358,78 +285,6 @@ def _conditions(voice: Voice) -> Iterator[Asked]:
             yield Asked("scenario", f"{story[0].upper()}{story[1:]}. {asks[0].upper()}{asks[1:]}", verdict)
 
 
-@dataclass(frozen=True)
-class Thing:
-    """Something a sentence speaks of: bare ("medical certificate") and as a question names it ("the medical certificate")."""
-
-    bare: str
-    named: str
-
-
-def things(words: Sequence[Word], chunks: Sequence[tuple[int, int, int]]) -> Iterator[Thing]:
-    """The noun phrases of a sentence, with an "of …" that belongs to them; "ten days of leave" is leave."""
-    starts = {start: (start, end, noun) for start, end, noun in chunks}
-    for start, end, noun in chunks:
-        inside = list(words[start:end])
-        article = ""
-        while inside and (
-            inside[0].role in ("det", "poss", "predet", "cc", "nummod", "quantmod", "advmod")
-            or inside[0].tag in ("PRP$", "CD", "DT", "POS", "IN", "RBS", "RBR", "JJR", "TO")
-        ):
-            article = {
-                "a": "the",
-                "an": "the",
-                "the": "the",
-                "each": "a",
-                "every": "a",
-                "your": "my",
-                "their": "the",
-            }.get(inside.pop(0).text.lower(), article)
-        if not inside or inside[-1].tag not in ("NN", "NNS", "NNP", "NNPS") or words[noun].tag.startswith("PRP"):
-            continue
-        if TIMES.fullmatch(words[noun].text) or words[noun].text.lower() in ("percent", "number", "kind", "part"):
-            continue
-        of = (
-            starts.get(end + 1)
-            if end + 1 < len(words) and words[end].text == "of" and words[end].head == noun
-            else None
-        )
-        if of and of[1] - of[0] <= 3 and not any(word.tag in ("CD", "$") for word in words[of[0] : of[1] + 1]):
-            inside += words[end : of[1]]
-        bare = text_of(inside)
-        if article == "a":
-            article = "an" if bare[:1].lower() in "aeiou" else "a"
-        if not bare[0].isalnum() or (inside[0].at and words[inside[0].at - 1].text in ("-", "/")):
-            continue
-        if start == 0 and not article and inside[0].tag not in ("NNP", "NNPS") and not bare[:2].isupper():
-            bare = bare[0].lower() + bare[1:]
-        yield Thing(bare, f"{article} {bare}".strip())
-
-
-def gerund(lemma: str) -> str:
-    """ "submit" -> "submitting"."""
-    if lemma.endswith("ie"):
-        return f"{lemma[:-2]}ying"
-    if lemma.endswith("e") and not lemma.endswith(("ee", "oe", "ye")) and lemma != "be":
-        return f"{lemma[:-1]}ing"
-    doubled = re.fullmatch(r"[^aeiou]*[aeiou][^aeiouwxy]", lemma) or lemma in DOUBLED
-    return f"{lemma}{lemma[-1]}ing" if doubled else f"{lemma}ing"
-
-
-DOUBLED = frozenset(
-    "submit permit refer transfer occur commit admit omit begin forget regret defer prefer incur control enrol cancel travel".split()
-)
-
-
-def third(lemma: str) -> str:
-    """ "carry" -> "carries"."""
-    if lemma == "have":
-        return "has"
-    if re.search(r"(?:s|sh|ch|x|z|o)$", lemma):
-        return lemma + "es"
-    return lemma[:-1] + "ies" if re.search(r"[^aeiou]y$", lemma) else lemma + "s"
-
-
 def asking(value: str) -> tuple[str, str]:
     """The question word and the unit a value answers to: "12 working days" -> ("how many", "working days")."""
     if re.search(r"[$€£]|USD|EUR|GBP|dollars|euros|pounds", value):
@@ -463,57 +318,3 @@ def _without_value(text: str) -> str:
         return text
     of = re.match(r"\s*of\s+(.+)", text[values[0].end() :])
     return re.split(r"\s(?:in|per|each|every|at|for|during)\s", of[1])[0] if of else ""
-
-
-def _repeatable(part: Part) -> bool:
-    """Whether what stood before the subject belongs into a question: a circumstance, no "However"."""
-    return (
-        part.role in ("advcl", "prep")
-        and part.first in (*ASKABLE, "for", "in", "on", "at", "with", "under", "upon")
-        and (
-            2 <= len(part.words) <= 16
-            and part.mark != "unless"
-            and not part.text.lower().startswith(("in addition", "for example"))
-        )
-    )
-
-
-def _is(first: str, clause: Clause) -> str:
-    return {"are": "is", "have": "has"}.get(first, first) if clause.organisation else first
-
-
-_FIRST_PERSON = {
-    "your": "my", "yours": "mine", "yourself": "myself", "yourselves": "ourselves", "our": "the company's", "us": "the company",
-}  # fmt: skip
-_STAFF = {"their": "my", "them": "me", "themselves": "myself", "his": "my", "theirs": "mine"}
-
-
-def _said(word: Word, words: Sequence[Word], first_person: bool) -> Word:
-    """A word as the asking person says it."""
-    low = word.text.lower()
-    head = {other.at: other for other in words}
-    if low == "you":
-        return replace(word, text="I" if word.role in ("nsubj", "nsubjpass") else "me")
-    if low == "we":
-        return replace(word, text="the company")
-    if low in _FIRST_PERSON:
-        return replace(word, text=_FIRST_PERSON[low])
-    if first_person and low in _STAFF and word.tag in ("PRP", "PRP$"):
-        return replace(word, text=_STAFF[low])
-    if first_person and low == "they" and word.role in ("nsubj", "nsubjpass"):
-        return replace(word, text="I")
-    mine = any(
-        other.role in ("nsubj", "nsubjpass")
-        and other.head == (word.head if word.role in ("aux", "auxpass") else word.at)
-        and (other.text.lower() == "you" or (first_person and other.text.lower() == "they"))
-        for other in head.values()
-    )
-    if mine and low in ("are", "'re", "were"):
-        return replace(word, text={"are": "am", "'re": " am", "were": "was"}[low])
-    ours = any(
-        other.text.lower() == "we" and other.head == (word.head if word.role in ("aux", "auxpass") else word.at)
-        for other in head.values()
-    )
-    if ours and low in ("are", "have", "do", "were"):
-        return replace(word, text={"are": "is", "have": "has", "do": "does", "were": "was"}[low])
-    return word

@@ -7,15 +7,17 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import log
 
-from engine.asking import Asked, Thing, Voice, asking, gerund, questions, things, voices
+from engine.asking import Asked, asking, questions
 from engine.clauses import Clause, clauses_of
 from engine.facts import find_values
 from engine.grammar import uncapitalised
 from engine.lexicon import GREETINGS, ORGANISATION, STAFF, STOPWORDS, SYNONYMS
+from engine.naming import Thing, gerund, things
 from engine.parsing import Parsed, parse
 from engine.records import Fact
 from engine.sentences import sentences
 from engine.styles import TOPIC_FORMS
+from engine.voices import Voice, voices
 
 GENERIC_HEADINGS = frozenset(
     """

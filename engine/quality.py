@@ -1,8 +1,9 @@
 """Gates: a proposed example is kept, or it is not, and then there is a reason a person understands."""
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from math import ceil
 
 from engine.facts import find_values
 from engine.records import REFUSAL, Example, Fact, Passage
@@ -33,34 +34,23 @@ class Gates:
         for fact in facts:
             for word in content_words(f"{fact.clause} {fact.statement}"):
                 self._facts_with[stem(word)].add(fact.id)
-        self._answers: dict[str, str] = {}
+        self._repeats = Repeats()
 
     def reason_against(self, example: Example) -> str:
         """ "" when the example is kept; else one reason, the first that applies."""
-        reason = self._malformed(example) or (
+        reason = malformed(example) or (
             self._unfaithful(example) if example.kind != "unanswerable" else self._answerable_after_all(example)
         )
         if not reason and example.kind == "answerable":
             reason = self._unclear(example)
-        return reason or self._repeated(example)
-
-    def _malformed(self, example: Example) -> str:
-        if not example.answer.strip():
-            return "malformed: no answer"
-        if example.kind != "statement" and len(example.question.split()) < 2:
-            return "malformed: the question is shorter than two words"
-        if re.search(r"<\|im_(?:start|end)\|>|<\|endoftext\|>", example.question + example.answer):
-            return "malformed: holds a control token of the model"
-        if len(f"{example.question} {example.answer}".split()) > LONGEST_WORDS:
-            return f"too long for the base model: over {LONGEST_WORDS} words"
-        return ""
+        return reason or self._repeats.reason_against(example)
 
     def _unfaithful(self, example: Example) -> str:
         passage = self._passages.get(example.passage_id)
         if passage is None or not example.evidence or not self._stands(example.evidence, passage):
             return "evidence is not verbatim in the passage"
-        answer = _plain(example.answer)
-        if any(_plain(line) not in answer for line in example.evidence.splitlines()):
+        answer = plain(example.answer)
+        if any(plain(line) not in answer for line in example.evidence.splitlines()):
             return "the answer does not hold its evidence"
         return ""
 
@@ -95,20 +85,47 @@ class Gates:
             return "a passage may answer it after all"
         return ""
 
-    def _repeated(self, example: Example) -> str:
-        key = _plain(example.question) if example.kind != "statement" else f"statement {_plain(example.answer)}"
-        before = self._answers.get(key)
-        if before is None:
-            self._answers[key] = example.answer
-            return ""
-        if before == example.answer:
+
+class Repeats:
+    """What was let through so far: one question is kept once, and with one answer."""
+
+    def __init__(self) -> None:
+        self._answers: dict[tuple[bool, str], str] = {}
+        self._spelt: set[tuple[bool, str]] = set()
+
+    def reason_against(self, example: Example, *, spellings: bool = False) -> str:
+        """ "" for something new, which is remembered. With `spellings`, another spelling of a kept question is new too."""
+        bare = example.kind == "statement"
+        text = example.answer if bare else example.question
+        before = self._answers.get((bare, plain(text)))
+        if before is not None and before != example.answer and not bare:
+            return "contradiction: the same question is answered otherwise in a kept row"
+        if before is not None and not (spellings and (bare, text) not in self._spelt):
             return "near-duplicate: the same question with the same answer"
-        return "contradiction: the same question is answered otherwise in a kept row"
+        self._answers[bare, plain(text)] = example.answer
+        self._spelt.add((bare, text))
+        return ""
+
+
+def malformed(example: Example, *, fewest_words: int = 2) -> str:
+    """What is wrong with a row by itself, or "". `fewest_words`: what a question must have at least."""
+    if not example.answer.strip():
+        return "malformed: no answer"
+    if example.kind != "statement" and len(example.question.split()) < fewest_words:
+        return f"malformed: the question is shorter than {'two words' if fewest_words == 2 else 'a word'}"
+    if re.search(r"<\|im_(?:start|end)\|>|<\|endoftext\|>", example.question + example.answer):
+        return "malformed: holds a control token of the model"
+    if len(f"{example.question} {example.answer}".split()) > LONGEST_WORDS:
+        return f"too long for the base model: over {LONGEST_WORDS} words"
+    return ""
 
 
 def too_close(question: str, others: Sequence[frozenset[str]], *, at: float = TOO_CLOSE) -> bool:
     """Whether the words of `question` and of any of `others` have a Jaccard index of `at` or more."""
-    words = word_set(question)
+    return _overlap(word_set(question), others, at)
+
+
+def _overlap(words: frozenset[str], others: Iterable[frozenset[str]], at: float) -> bool:
     size = len(words)
     for other in others:
         if at * size <= len(other) <= size / at:  # else the index is below `at` whatever they share
@@ -118,10 +135,32 @@ def too_close(question: str, others: Sequence[frozenset[str]], *, at: float = TO
     return False
 
 
+class HeldOut:
+    """Questions that nothing trained may come close to: what `too_close` says of them, by an index and so for many rows."""
+
+    def __init__(self, questions: Iterable[str], *, at: float = TOO_CLOSE) -> None:
+        self._at = at
+        sets = dict.fromkeys(word_set(question) for question in questions)
+        common = Counter(word for words in sets for word in words)
+        self._having: dict[str, list[frozenset[str]]] = defaultdict(list)
+        for words in sets:
+            rarest = sorted(words, key=lambda word: (common[word], word))
+            for word in rarest[
+                : len(words) - ceil(at * len(words) - 1e-9) + 1
+            ]:  # whoever comes close shares one of these
+                self._having[word].append(words)
+
+    def near(self, question: str) -> bool:
+        """Whether the words of `question` and of any of these have a Jaccard index of `at` or more."""
+        words = word_set(question)
+        return any(_overlap(words, self._having[word], self._at) for word in words if word in self._having)
+
+
 def word_set(text: str) -> frozenset[str]:
     """The distinct words of a text, lower-cased, without punctuation."""
-    return frozenset(_plain(text).split())
+    return frozenset(plain(text).split())
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
+    """Its words alone, lower-cased: what two spellings of one text have in common."""
     return " ".join(re.findall(r"[\w$€£%]+", text.lower()))

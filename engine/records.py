@@ -78,7 +78,7 @@ class Example:
     answer: str
     evidence: str = ""  # verbatim part of the passage's text; "" for an unanswerable row
     passage_id: str = ""
-    origin: str = "generated"  # generated, import, vote:ID, label:ID
+    origin: str = "generated"  # generated, vote:ID, label:ID, "import:FILE:LINE < what the file said"
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from hashlib import blake2b
 
-from engine.quality import too_close, word_set
+from engine.quality import HeldOut
 from engine.records import Fact, LedgerRow, Split
 from engine.sentences import sentences
 from engine.styles import TEMPLATES
@@ -57,8 +57,13 @@ def balanced(rows: Iterable[LedgerRow], *, refusal_share: float) -> list[LedgerR
 
 
 def hold_out(rows: Iterable[LedgerRow]) -> list[LedgerRow]:
+    """Hold out some wordings of trained facts as the probe, then drop training rows too close to anything held out."""
+    return keep_apart(draw_probe(rows))
+
+
+def draw_probe(rows: Iterable[LedgerRow]) -> list[LedgerRow]:
     """
-    Hold out some wordings of trained facts as the probe, then drop training rows too close to anything held out.
+    Hold out some wordings of trained facts as the probe, and ask each test fact in a few wordings only.
 
     Held-out wordings are natural questions: a template ("What is the rule on …?") would be close to half the training rows.
     """
@@ -72,11 +77,13 @@ def hold_out(rows: Iterable[LedgerRow]) -> list[LedgerRow]:
             if row.example.kind == kind and row.example.form not in TEMPLATES:
                 taken.setdefault(row.example.fact_id, row.example.id)
         probe.update(list(taken.values())[: round(share * wanted)])
-    gated = [replace(row, split="probe") if row.example.id in probe else row for row in gated]
-    held_out = [
-        word_set(row.example.question) for row in gated if row.split in ("probe", "test") and row.example.question
-    ]
-    return [_apart(row, held_out) for row in gated]
+    return [replace(row, split="probe") if row.example.id in probe else row for row in gated]
+
+
+def keep_apart(rows: Sequence[LedgerRow]) -> list[LedgerRow]:
+    """The rows as they are, but that a training row too close to anything held out is rejected."""
+    held_out = HeldOut(row.example.question for row in rows if row.split in ("probe", "test") and row.example.question)
+    return [_apart(row, held_out) for row in rows]
 
 
 def _fewer_wordings_of_test_facts(rows: Iterable[LedgerRow]) -> list[LedgerRow]:
@@ -93,8 +100,8 @@ def _fewer_wordings_of_test_facts(rows: Iterable[LedgerRow]) -> list[LedgerRow]:
     return found
 
 
-def _apart(row: LedgerRow, held_out: Sequence[frozenset[str]]) -> LedgerRow:
-    if row.split == "train" and row.example.question and too_close(row.example.question, held_out):
+def _apart(row: LedgerRow, held_out: HeldOut) -> LedgerRow:
+    if row.split == "train" and row.example.question and held_out.near(row.example.question):
         return LedgerRow(row.example, "rejected", "too close to a held-out question")
     return row
 

@@ -2,9 +2,11 @@
 
 import pytest
 
-from engine.asking import asking, gerund, questions, things, third, voices
+from engine.asking import asking, questions
 from engine.clauses import clauses_of
+from engine.naming import gerund, things, third
 from engine.parsing import parse
+from engine.voices import voices
 
 
 def asked(sentence: str, *forms: str) -> list[str]:

@@ -1,12 +1,13 @@
 """The gates: what is kept, what is not, and why."""
 
+import random
 from dataclasses import replace
 
 import pytest
 
 from engine.documents import read_bytes
 from engine.facts import find_facts
-from engine.quality import Gates, too_close, word_set
+from engine.quality import Gates, HeldOut, Repeats, too_close, word_set
 from engine.records import REFUSAL, Example
 
 DOCUMENT = read_bytes(
@@ -115,3 +116,24 @@ def test_closeness_is_the_jaccard_index_of_words_from_seven_tenths_on(one, other
 
 def test_nothing_is_close_to_nothing_held_out():
     assert not too_close("how many days", [])
+
+
+def test_an_index_of_held_out_questions_says_what_looking_at_each_of_them_says():
+    rng = random.Random(0)
+    texts = [" ".join(rng.choices("abcdefghijkl", k=rng.randint(1, 12))) for _ in range(600)]
+    held_out, asked = texts[:200], texts[200:]
+    index, sets = HeldOut(held_out), [word_set(text) for text in held_out]
+    said = [(index.near(text), too_close(text, sets)) for text in asked]
+    assert [pair for pair in said if pair[0] != pair[1]] == []
+    assert 40 < sum(near for near, _ in said) < 360
+
+
+def test_a_question_is_let_through_once_and_in_other_spellings_only_where_asked_to():
+    row = proposed(question="How much is it?", answer="Ten.")
+    repeats = Repeats()
+    assert repeats.reason_against(row) == ""
+    assert repeats.reason_against(row).startswith("near-duplicate")
+    assert repeats.reason_against(replace(row, question="how much is it")).startswith("near-duplicate")
+    assert repeats.reason_against(replace(row, question="how much is it"), spellings=True) == ""
+    assert repeats.reason_against(replace(row, question="how much is it"), spellings=True).startswith("near-duplicate")
+    assert repeats.reason_against(replace(row, answer="Twelve."), spellings=True).startswith("contradiction")

@@ -12,6 +12,8 @@ from engine.answering import answer_rows, read_jsonl
 from engine.documents import SUFFIXES, SUPPORTED
 from engine.embedded import ensure_embedded, is_ready
 from engine.errors import InvalidInput
+from engine.exchange.exporting import export_version, kept_rows
+from engine.exchange.importing import import_files
 from engine.generation import GenerationConfig, read_config
 from engine.records import Document, Job
 from engine.search import finder
@@ -24,6 +26,8 @@ from evals.run import evaluate, read_share
 from ui.terminal import Screen
 
 POLL_S = 0.5
+MOST_SHOWN = 20
+MOST_LISTED = 1000
 
 
 def setup(workspace: Workspace, options: Namespace, screen: Screen) -> dict[str, Any]:
@@ -153,7 +157,11 @@ def show_leaderboard(workspace: Workspace, options: Namespace, screen: Screen) -
 
 
 def export(workspace: Workspace, options: Namespace, screen: Screen) -> dict[str, Any]:
-    """A dataset's kept rows, or the votes as they were given, as JSON Lines."""
+    """A dataset's kept rows in any format, or the votes as they were given."""
+    if options.what == "raw" and (options.format or options.split != "all"):
+        raise InvalidInput("Votes as they were given have no format and no split. Leave out --what raw, or the others.")
+    if options.format:
+        return _export_format(workspace, options, screen)
     if options.what == "raw":
         lines = [
             json.dumps(
@@ -166,10 +174,57 @@ def export(workspace: Workspace, options: Namespace, screen: Screen) -> dict[str
             raise InvalidInput("There is no vote yet, so there is nothing to export. Vote in the Arena first.")
     else:
         version = workspace.store.dataset(options.dataset) if options.dataset else _newest(workspace)
-        lines = list(datasets.export_rows(workspace.store.rows(version.id, state="kept"), task_named(version.task)))
+        rows = kept_rows(workspace.store, version, options.split)
+        lines = list(datasets.export_rows(rows, task_named(version.task)))
+        if not lines:
+            raise InvalidInput(f'{version.title} has no row in the split "{options.split}". Choose another --split.')
     _writable(options.out).write_text("\n".join(lines) + "\n", encoding="utf-8")
     screen.say(f"{len(lines)} rows written to {options.out}.")
     return {"rows": len(lines), "out": options.out}
+
+
+def _export_format(workspace: Workspace, options: Namespace, screen: Screen) -> dict[str, Any]:
+    version = workspace.store.dataset(options.dataset) if options.dataset else _newest(workspace)
+    task, out = task_named(version.task), Path(options.out)
+    done = export_version(workspace.store, version, out, task=task, format=options.format, part=options.split)
+    screen.say(f"{done.rows} rows of {version.title} written to {', '.join(map(str, done.files))}.")
+    if done.left_out:
+        screen.say(f"{done.left_out} statements left out: {options.format} has no place for a bare text.")
+    files = [str(file) for file in done.files]
+    return {"dataset": version.title, "rows": done.rows, "left_out": done.left_out, "out": options.out, "files": files}
+
+
+def import_rows(workspace: Workspace, options: Namespace, screen: Screen) -> dict[str, Any]:
+    """Rows from files of any export format to a new dataset version, with an account of each one refused."""
+    done = import_files(
+        workspace.store,
+        options.dataset,
+        [Path(name) for name in options.files],
+        task=task_named(options.task),
+        format=options.format,
+        normalise_labels=options.normalise_labels,
+        now=workspace.now(),
+        watch=screen.watch,
+    )
+    version, reasons = done.version, workspace.store.rejections(done.version.id)
+    read_as = ", ".join(f"{name} as {format}" for name, format in done.formats.items())
+    screen.say(f"{version.title}, from {read_as}: {_counts(version.counts)}")
+    for note in done.notes:
+        screen.say(f"  note: {note}")
+    by_reason: dict[tuple[str, str], list[int]] = {}
+    for refused in done.refused:
+        by_reason.setdefault((refused.file, refused.reason), []).append(refused.line)
+    for (file, reason), lines in by_reason.items():
+        named = ", ".join(map(str, lines[:MOST_SHOWN])) + (" …" if len(lines) > MOST_SHOWN else "")
+        screen.say(f"  {len(lines):5} not kept: {reason} {file}, line{'s' * (len(lines) > 1)} {named}")
+    return {
+        "dataset": version.title,
+        "counts": version.counts,
+        "formats": dict(done.formats),
+        "notes": list(done.notes),
+        "rejected": reasons,
+        "refused": [refused.__dict__ for refused in done.refused[:MOST_LISTED]],
+    }
 
 
 def jobs_command(workspace: Workspace, options: Namespace, screen: Screen) -> dict[str, Any]:
