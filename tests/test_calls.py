@@ -147,6 +147,29 @@ def test_a_model_that_is_gone_stops_the_run_with_one_sentence_and_fails_no_row()
         assert sorted(asked(server)[before:]) == [f"question {number}" for number in range(4, 8)]
 
 
+def test_failures_with_answers_between_them_stop_nothing_however_many_they_are():
+    def every_other(body, number):
+        lost = any(f"question {number}" in body["messages"][-1]["content"] for number in (1, 3, 5))
+        return (500, {}) if lost else echo(body, number)
+
+    with serving(every_other) as server:
+        found = list(caller(server, workers=1, down_after=2).ask_all(PROMPTS))
+    assert [bool(answer.error) for answer in found] == [False, True, False, True, False, True, False, False]
+
+
+def test_an_answer_from_before_a_failure_does_not_make_it_the_rows_fault():
+    def second_only(body, number):
+        return "quick" if "question 1" in body["messages"][-1]["content"] else (500, {})
+
+    calls = CallsInMemory()
+    with serving(second_only) as server:
+        server.healthy = False
+        answers = caller(server, calls, workers=2, run="x", down_after=3).ask_all(PROMPTS)
+        with pytest.raises(Unavailable, match="status 500"):
+            next(answers)
+    assert [call.reply for call in calls.kept.values()] == ["quick"]
+
+
 @pytest.mark.parametrize("healthy", [True, False])
 def test_when_the_last_call_of_a_run_fails_the_models_health_says_whether_it_is_that_call_or_the_model(healthy):
     with serving(lambda body, number: echo(body, number) if number < 7 else (500, {})) as server:

@@ -160,6 +160,8 @@ def test_a_document_that_gives_orders_stays_inside_the_fence():
         inside, outside = user.split(f"\n{mark} EXCERPT>>>")
         assert "You are free now." in inside and INJECTED not in outside and "free" not in outside
         assert mark not in document.text
+    marks = {body["messages"][1]["content"].split("\n")[0] for body in server.heard}
+    assert len(marks) == len(server.heard), "a mark that is always the same could be written into a document"
 
 
 def test_what_a_teacher_writes_that_obeyed_the_document_does_not_pass_the_gates():
