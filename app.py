@@ -77,6 +77,14 @@ def _arguments_of_the_loop(verb: Verb) -> None:
     generate.add_argument("--task", default="policy_qa", choices=TASKS)
     generate.add_argument("--dataset", required=True, help="name of the dataset")
     generate.add_argument("--seed", type=int, default=0)
+    generate.add_argument(
+        "--teacher", default="", metavar="MODEL", help="a model that writes the questions, named as in answer --model"
+    )
+    generate.add_argument(
+        "--judge", default="", metavar="MODEL", help="a model that checks rows; it gates once it passed an exam"
+    )
+    generate.add_argument("--price-in", type=float, metavar="P", help="price of a million tokens the teacher reads")
+    generate.add_argument("--price-out", type=float, metavar="P", help="price of a million tokens the teacher writes")
     generate.add_argument("files", nargs="+", metavar="FILES", help="documents, or folders of documents")
     following = verb("next", "the next dataset version, with the votes and labels given since")
     following.add_argument("--dataset", required=True, help="NAME or NAME:NUMBER")

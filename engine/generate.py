@@ -1,13 +1,13 @@
 """Facts -> proposed examples, by a generator that needs no model bigger than the embedded one and no network."""
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Protocol
+from typing import Any, Protocol
 
 from engine.grammar import proper_words
-from engine.phrasing import Wording, spoken, vocabulary_of, wordings
+from engine.phrasing import Vocabulary, Wording, spoken, vocabulary_of, wordings
 from engine.records import REFUSAL, Document, Example, Fact, Proposal
 from engine.styles import TEMPLATES
 from engine.unanswerable import absence_of, unanswerables
@@ -31,6 +31,10 @@ class Generator(Protocol):
 
     def about(self, facts: Sequence[Fact]) -> int:
         """Roughly how many rows `propose` will give: what a progress bar needs."""
+        ...
+
+    def provenance(self) -> Mapping[str, Any]:
+        """What a version's recipe says of it beside its name, once it has proposed."""
         ...
 
     def propose(
@@ -62,25 +66,24 @@ class EmbeddedGenerator:
         refusals = OVERDRAW * self.wordings_per_fact * self.refusal_share / (1 - self.refusal_share)
         return round(len(facts) * (self.wordings_per_fact + STATEMENTS_PER_FACT + refusals))
 
+    def provenance(self) -> Mapping[str, Any]:
+        """Nothing more: the name says it."""
+        return {}
+
     def propose(
         self, documents: Sequence[Document], facts: Sequence[Fact], *, rng: random.Random
     ) -> Iterator[Proposal]:
         """Questions and statements fact by fact, then the questions that have no answer."""
-        passages = [passage for document in documents for passage in document.passages]
-        texts = [f"{passage.lead_in} {passage.text}" for passage in passages]
-        vocabulary = vocabulary_of(texts, proper_words(texts))
+        vocabulary = _vocabulary(documents)
         asked: list[Wording] = []
         for fact in facts:
             chosen = self._choose(wordings(fact, vocabulary), rng)
             asked += chosen
             for wording in chosen:
                 yield Proposal(_answerable(fact, wording))
-            yield from map(Proposal, _statements(fact))
+            yield from map(Proposal, statements_of(fact))
         wanted = round(OVERDRAW * len(asked) * self.refusal_share / (1 - self.refusal_share))
-        absence = absence_of(facts, [(passage.clause, text) for passage, text in zip(passages, texts, strict=True)])
-        for row in unanswerables(facts, asked, absence, vocabulary, count=wanted, rng=rng):
-            refusal = Example(_id(row.group, row.question), row.group, "unanswerable", row.form, row.question, REFUSAL)
-            yield Proposal(refusal)
+        yield from map(Proposal, refusals(documents, facts, asked, wanted=wanted, rng=rng))
 
     def _choose(self, found: Sequence[Wording], rng: random.Random) -> list[Wording]:
         """Every natural form first, a few topics and keywords, then the same ones as other people would type them."""
@@ -107,6 +110,21 @@ class EmbeddedGenerator:
         return list(unique.values())
 
 
+def refusals(
+    documents: Sequence[Document], facts: Sequence[Fact], asked: Sequence[Wording], *, wanted: int, rng: random.Random
+) -> Iterator[Example]:
+    """About `wanted` questions that no document answers, by rule; `asked` are the answered ones that near misses are made of."""
+    texts = [(p.clause, f"{p.lead_in} {p.text}") for document in documents for p in document.passages]
+    absence = absence_of(facts, texts)
+    for row in unanswerables(facts, asked, absence, _vocabulary(documents), count=max(0, wanted), rng=rng):
+        yield Example(_id(row.group, row.question), row.group, "unanswerable", row.form, row.question, REFUSAL)
+
+
+def _vocabulary(documents: Sequence[Document]) -> Vocabulary:
+    texts = [f"{passage.lead_in} {passage.text}" for document in documents for passage in document.passages]
+    return vocabulary_of(texts, proper_words(texts))
+
+
 def _plain(question: str) -> str:
     return question.lower().rstrip("?. ")
 
@@ -124,7 +142,7 @@ def _answerable(fact: Fact, wording: Wording) -> Example:
     )
 
 
-def _statements(fact: Fact) -> Iterator[Example]:
+def statements_of(fact: Fact) -> Iterator[Example]:
     """The bare sentence, and the sentence under its clause: trained with full loss, never asked."""
     for text in (fact.statement, f"{fact.clause}: {fact.statement}")[:STATEMENTS_PER_FACT]:
         yield Example(_id(fact.id, text), fact.id, "statement", "statement", "", text, fact.evidence, fact.passage_id)

@@ -5,11 +5,12 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from engine.calls import Cancelled
 from engine.errors import TouchstoneError
-from engine.generate import EmbeddedGenerator
 from engine.generation import fill_version, read_config
 from engine.jobs import Interruption, Progress
 from engine.settings import Settings, go_quiet
+from engine.teaching import bench_of, generator_of
 from engine.workspace import Workspace
 
 
@@ -40,15 +41,21 @@ def run(folder: Path, progress: Progress, interruption: Interruption) -> None:
             eta_s = (total - done) / rate if rate > 0 else None
             progress.update(phase=what, step=done, steps=total, rows_per_s=round(rate, 1), eta_s=eta_s, message="")
 
+        def stop() -> bool:
+            return interruption.wanted
+
         finished = fill_version(
             workspace.store,
             version,
             documents,
-            EmbeddedGenerator(),
+            generator_of(workspace, config, run=version.title, stopped=stop),
+            bench=bench_of(workspace, config, documents, run=version.title, stopped=stop, watch=watch),
             now=workspace.now,
             watch=watch,
-            stop=lambda: interruption.wanted,
+            stop=stop,
         )
+    except Cancelled:
+        finished = None
     finally:
         workspace.close()
     if finished is None:

@@ -9,7 +9,9 @@ import random
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, replace
+from itertools import tee
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from engine.datasets import check_name
 from engine.errors import InvalidInput, NotFound
 from engine.facts import facts_of
 from engine.generate import REFUSAL_SHARE, EmbeddedGenerator, Generator
+from engine.judging import Bench
 from engine.quality import RULES, Gates
 from engine.records import DatasetVersion, Document, Job, LedgerRow, Proposal
 from engine.settings import QUIET, Settings
@@ -50,6 +53,8 @@ class GenerationConfig:
     documents: tuple[str, ...]  # ids, in the order in which they are read
     task: str = "policy_qa"
     seed: int = 0
+    teacher: str = ""  # the model that writes the questions, as models are named everywhere; "": the embedded rules
+    judge: str = ""  # the model that reads rows beside their source; "": nobody
 
 
 def make_version(
@@ -61,6 +66,7 @@ def make_version(
     seed: int = 0,
     now: str,
     generator: Generator | None = None,
+    bench: Bench | None = None,
     watch: Watch = ignore,
 ) -> DatasetVersion:
     """
@@ -71,7 +77,7 @@ def make_version(
     config = GenerationConfig(name, tuple(document.id for document in documents), task.name, seed)
     generator = generator or EmbeddedGenerator()
     version = begin_version(store, documents, config, generator=generator.name, now=now)
-    finished = fill_version(store, version, documents, generator, now=lambda: now, watch=watch)
+    finished = fill_version(store, version, documents, generator, bench=bench, now=lambda: now, watch=watch)
     assert finished is not None, "nobody asked it to stop"
     return finished
 
@@ -110,6 +116,7 @@ def fill_version(
     documents: Sequence[Document],
     generator: Generator,
     *,
+    bench: Bench | None = None,
     now: Callable[[], str],
     watch: Watch = ignore,
     stop: Callable[[], bool] = never,
@@ -129,7 +136,8 @@ def fill_version(
     about = generator.about(facts)
     rows: list[LedgerRow] = []
     written, written_at = len(stored), clock()
-    for row in _gated(proposals, gates, families(facts)):
+    gated = _gated(proposals, gates, families(facts))
+    for row in _judged(gated, bench) if bench else gated:
         rows.append(row)
         if len(rows) <= len(stored):
             _same_as_before(row, stored[len(rows) - 1], version)
@@ -149,7 +157,8 @@ def fill_version(
         )
     revised = [after for before, after in zip(rows, split, strict=True) if after != before]
     watch("Proposing and checking rows", len(rows), len(rows))
-    return store.finish_dataset(version.id, revised=revised, now=now())
+    noted = {**generator.provenance(), **(bench.provenance() if bench else {})}
+    return store.finish_dataset(version.id, revised=revised, noted=noted, now=now())
 
 
 def start_generation(
@@ -166,7 +175,8 @@ def start_generation(
 
     Raises what `begin_version` raises, and Busy while another generation runs; then nothing is left behind.
     """
-    version = begin_version(store, documents, config, generator=EmbeddedGenerator().name, now=now)
+    generator = f"teacher {config.teacher}" if config.teacher else EmbeddedGenerator().name
+    version = begin_version(store, documents, config, generator=generator, now=now)
     entry = {"dataset_id": version.id, **asdict(config)}
     try:
         return jobs.start(
@@ -217,6 +227,15 @@ def _gated(proposals: Iterable[Proposal], gates: Gates, sides: Mapping[str, str]
         reason = gates.reason_against(example)
         split = split_of(sides.get(example.fact_id, example.fact_id))
         yield LedgerRow(example, "rejected" if reason else "kept", reason, None if reason else split)
+
+
+def _judged(rows: Iterable[LedgerRow], bench: Bench) -> Iterator[LedgerRow]:
+    """Kept rows as the judge leaves them; it reads some rows ahead, so that several are judged at once."""
+    ours, asked = tee(rows)
+    with closing(bench.reasons(row.example for row in asked if row.state == "kept")) as reasons:
+        for row in ours:
+            reason = next(reasons) if row.state == "kept" else ""
+            yield LedgerRow(row.example, "rejected", reason) if reason else row
 
 
 def _same_as_before(row: LedgerRow, stored: str, version: DatasetVersion) -> None:

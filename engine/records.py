@@ -141,6 +141,19 @@ class Reply:
     latency_ms: float = 0.0
     first_token_ms: float = 0.0
     error: str = ""
+    tokens_in: int = 0  # of the prompt, as the engine counts them; 0 where it does not say
+
+
+@dataclass(frozen=True)
+class Call:
+    """One finished call to a teacher or a judge, as it is kept: paid once."""
+
+    digest: str  # of the model, the messages, the schema and the decoding
+    model: str
+    prompt: str
+    reply: str
+    tokens_in: int = 0
+    tokens_out: int = 0
 
 
 @dataclass(frozen=True)

@@ -141,6 +141,9 @@ class OneQuestionEach:
     def about(self, facts) -> int:
         return len(facts)
 
+    def provenance(self) -> dict[str, object]:
+        return {}
+
     def propose(self, documents, facts, *, rng) -> Iterator[Proposal]:
         for f in facts:
             name = f.evidence.split()[1]
@@ -184,6 +187,9 @@ class LyingGenerator:
 
     def about(self, facts) -> int:
         return len(facts)
+
+    def provenance(self) -> dict[str, object]:
+        return {}
 
     def propose(self, documents, facts, *, rng) -> Iterator[Proposal]:
         for f in facts:

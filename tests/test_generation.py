@@ -44,6 +44,9 @@ class Breaking:
     def about(self, facts) -> int:
         return EmbeddedGenerator().about(facts)
 
+    def provenance(self) -> dict[str, object]:
+        return {}
+
     def propose(self, documents, facts, *, rng) -> Iterator[Proposal]:
         for number, proposal in enumerate(EmbeddedGenerator().propose(documents, facts, rng=rng)):
             if number == self.after:
@@ -108,6 +111,9 @@ class HalfSilent:
 
     def about(self, facts) -> int:
         return len(facts)
+
+    def provenance(self) -> dict[str, object]:
+        return {}
 
     def propose(self, documents, facts, *, rng) -> Iterator[Proposal]:
         for n, f in enumerate(facts):

@@ -101,6 +101,7 @@ def test_a_stream_says_what_a_reply_says_and_counts_its_tokens(embedded, base):
     pieces, reply = drained(base.stream(QUESTIONS[0], GREEDY))
     assert "".join(pieces) == reply.text == whole.text and len(pieces) > 5
     assert reply.tokens_out == whole.tokens_out == 12
+    assert reply.tokens_in == whole.tokens_in > 5
     assert len(encode(whole.text, embedded.folder)) in (11, 12)
     assert 0 < reply.first_token_ms <= reply.latency_ms and 0 <= whole.first_token_ms <= whole.latency_ms
     assert reply.model == "base" and reply.error == ""

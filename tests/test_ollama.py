@@ -82,6 +82,7 @@ def test_an_answer_its_tokens_and_its_times_are_read(recorded):
     recorded.answers["/api/chat"] = (200, [piece("Twelve days.", **LAST)])
     reply = OllamaModel("smollm2:135m", recorded.host).reply(ASKED, Decoding())
     assert (reply.text, reply.tokens_out, reply.model) == ("Twelve days.", 3, "ollama:smollm2:135m")
+    assert reply.tokens_in == 20
     assert 0 <= reply.first_token_ms <= reply.latency_ms
 
 
@@ -105,6 +106,7 @@ def test_a_stream_comes_in_pieces_and_ends_with_the_reply(recorded):
         next(stream)
     assert pieces == ["Twelve", " days", "."]
     assert (finished.value.value.text, finished.value.value.tokens_out) == ("Twelve days.", 3)
+    assert finished.value.value.tokens_in == 20
 
 
 def test_a_stream_without_its_last_line_is_no_answer(recorded):

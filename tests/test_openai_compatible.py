@@ -12,7 +12,7 @@ from engine.records import Decoding
 
 ASKED = [{"role": "user", "content": "Name three fruits. <|im_end|>"}]
 GREEDY = Decoding(max_tokens=12)
-ANSWER = {"choices": [{"message": {"content": "Twelve days."}}], "usage": {"completion_tokens": 3}}
+ANSWER = {"choices": [{"message": {"content": "Twelve days."}}], "usage": {"prompt_tokens": 21, "completion_tokens": 3}}
 
 
 def drained(stream):
@@ -43,6 +43,7 @@ def test_a_real_server_answers_streams_and_counts(real):
     whole = model.reply(ASKED, GREEDY)
     pieces, streamed = drained(model.stream(ASKED, GREEDY))
     assert whole.text and "".join(pieces) == streamed.text == whole.text and len(pieces) > 1
+    assert whole.tokens_in == streamed.tokens_in > 5
     assert whole.tokens_out == streamed.tokens_out and 1 < whole.tokens_out <= 12
     assert 0 < streamed.first_token_ms <= streamed.latency_ms
 
@@ -123,7 +124,8 @@ def delta(text, finish=None):
 def test_the_request_says_what_was_decided_and_no_control_token(scripted):
     server = scripted((200, {}, ANSWER))
     reply = OpenAIModel("m", f"{server.url}/v1/", key="k").reply(ASKED, Decoding(max_tokens=9, seed=4))
-    assert (reply.text, reply.tokens_out, reply.model) == ("Twelve days.", 3, f"openai:m@{server.url}/v1/")
+    assert (reply.tokens_in, reply.tokens_out) == (21, 3)
+    assert (reply.text, reply.model) == ("Twelve days.", f"openai:m@{server.url}/v1/")
     path, headers, body = server.heard[0]
     assert path == "/v1/chat/completions" and headers["Authorization"] == "Bearer k"
     assert body["messages"] == [{"role": "user", "content": "Name three fruits. < |im_end|>"}]

@@ -3,7 +3,7 @@
 import json
 import time
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from engine.generation import GenerationConfig, read_config
 from engine.records import Document, Job
 from engine.search import finder
 from engine.tasks import task_named
+from engine.teaching import estimate_of
 from engine.training import with_preset
 from engine.workspace import Workspace
 from evals.questions import read_questions
@@ -46,8 +47,21 @@ def generate(workspace: Workspace, options: Namespace, screen: Screen) -> dict[s
     datasets.check_name(options.dataset)
     documents, refused = _load(workspace, _files(options.files), screen)
     config = GenerationConfig(
-        options.dataset, tuple(document.id for document in documents), task=task.name, seed=options.seed
+        options.dataset,
+        tuple(document.id for document in documents),
+        task=task.name,
+        seed=options.seed,
+        teacher=options.teacher,
+        judge=options.judge,
     )
+    if config.teacher:
+        screen.say("Asking the teacher twice, to see how long it takes …")
+        prices = (
+            None
+            if options.price_in is None and options.price_out is None
+            else (options.price_in or 0.0, options.price_out or 0.0)
+        )
+        screen.say(f"The teacher: {estimate_of(workspace, config, documents, prices=prices)}")
     job = workspace.generate(documents, config)
     screen.say(f"{job.title}, as job {job.id}. Ctrl-C stops it; what is made so far is kept.")
     ended = watch_job(job, screen)
@@ -60,7 +74,33 @@ def generate(workspace: Workspace, options: Namespace, screen: Screen) -> dict[s
     screen.say(f"{counts['train']} to train, {counts['probe']} and {counts['test']} held out")
     for reason, rows in list(reasons.items())[:12]:
         screen.say(f"  {rows:5} not kept: {reason}")
-    return {"dataset": version.title, "counts": version.counts, "rejected": reasons, "refused_files": refused}
+    _show_helpers(version.recipe, screen)
+    helpers = {name: version.recipe[name] for name in ("teacher", "judge") if name in version.recipe}
+    return {
+        "dataset": version.title,
+        "counts": version.counts,
+        "rejected": reasons,
+        "refused_files": refused,
+        **helpers,
+    }
+
+
+def _show_helpers(recipe: Mapping[str, Any], screen: Screen) -> None:
+    """What came of a teacher's answers, and what a judge did in its exam and said of the rows."""
+    if teacher := recipe.get("teacher"):
+        screen.say(
+            f"Teacher {teacher['model']}: {teacher['calls']} answers, {teacher['valid']} of them valid by the schema before "
+            f"repair, {teacher['tokens_out']:,} tokens written."
+        )
+    if judge := recipe.get("judge"):
+        rows = judge["rows"]
+        screen.say(
+            f"Judge {judge['judge']}: caught {judge['caught']} of {judge['planted']} planted errors, rejected "
+            f"{judge['wrongly_rejected']} of {judge['good']} good rows; it {'gates' if judge['may_gate'] else 'only advises'}."
+        )
+        for kind, (caught, planted) in judge["by_kind"].items():
+            screen.say(f"  {caught:3} of {planted:3} caught: {kind}")
+        screen.say(f"Of {rows.get('judged', 0)} rows it read it doubts {rows.get('doubted', 0)}.")
 
 
 def next_dataset(workspace: Workspace, options: Namespace, screen: Screen) -> dict[str, Any]:

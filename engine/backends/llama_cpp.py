@@ -246,8 +246,9 @@ class LlamaModel:
         return request
 
     def _finished(self, text: str, last: Mapping[str, Any], started: float, first_token_ms: float) -> Reply:
-        tokens_out = int(last.get("usage", {}).get("completion_tokens", 0))
-        return Reply(text, self.name, tokens_out, _ms_since(started), first_token_ms)
+        usage = last.get("usage", {})
+        tokens_in, tokens_out = int(usage.get("prompt_tokens", 0)), int(usage.get("completion_tokens", 0))
+        return Reply(text, self.name, tokens_out, _ms_since(started), first_token_ms, tokens_in=tokens_in)
 
 
 def _chunks(native: Any, request: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

@@ -30,13 +30,14 @@ class OllamaModel:
     def stream(self, messages: Sequence[Message], decoding: Decoding, *, schema: Schema | None = None) -> Stream:
         """The answer piece by piece; closing it closes the connection, at which Ollama stops."""
         started = time.perf_counter()
-        first_token_ms, pieces, tokens_out, done = 0.0, [], 0, False
+        first_token_ms, pieces, tokens_in, tokens_out, done = 0.0, [], 0, 0, False
         with self._sentences():
             chunks = self._client().chat(**self._request(messages, decoding, schema), stream=True)
             try:
                 for chunk in chunks:
                     piece = chunk.message.content or ""
                     done, tokens_out = done or bool(chunk.done), chunk.eval_count or tokens_out
+                    tokens_in = chunk.prompt_eval_count or tokens_in
                     if piece:
                         first_token_ms = first_token_ms or _ms_since(started)
                         pieces.append(piece)
@@ -45,7 +46,8 @@ class OllamaModel:
                 chunks.close()
         if not done:
             raise Unavailable(f"Ollama at {self._shown} broke off in the middle of an answer. Ask again.")
-        return Reply("".join(pieces), self.name, tokens_out, _ms_since(started), first_token_ms)
+        text, elapsed_ms = "".join(pieces), _ms_since(started)
+        return Reply(text, self.name, tokens_out, elapsed_ms, first_token_ms, tokens_in=tokens_in)
 
     def reply(self, messages: Sequence[Message], decoding: Decoding, *, schema: Schema | None = None) -> Reply:
         """The whole answer; `schema` goes to Ollama as its `format`."""
@@ -55,7 +57,12 @@ class OllamaModel:
         answering_ms = (answer.eval_duration or 0) / 1e6
         elapsed_ms = _ms_since(started)
         first_token_ms = max(0.0, elapsed_ms - answering_ms)
-        return Reply(answer.message.content or "", self.name, answer.eval_count or 0, elapsed_ms, first_token_ms)
+        text, tokens_in, tokens_out = (
+            answer.message.content or "",
+            answer.prompt_eval_count or 0,
+            answer.eval_count or 0,
+        )
+        return Reply(text, self.name, tokens_out, elapsed_ms, first_token_ms, tokens_in=tokens_in)
 
     def health(self) -> str:
         """Whether Ollama runs and has the tag."""

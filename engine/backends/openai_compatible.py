@@ -44,12 +44,13 @@ class OpenAIModel:
         """The answer piece by piece; closing it closes the connection. Tried again only before the first piece."""
         body = {**self._request(messages, decoding, schema), "stream": True, "stream_options": {"include_usage": True}}
         started = time.perf_counter()
-        first_token_ms, pieces, usage, finished = 0.0, [], 0, False
+        first_token_ms, pieces, usage, tokens_in, finished = 0.0, [], 0, 0, False
         with self._answering(body) as response, self._sentences():
             for event in _events(response):
                 if "error" in event:
                     raise Unavailable(f"{self._shown} broke off its answer: {_words(event['error'])}. Ask again.")
                 usage = int((event.get("usage") or {}).get("completion_tokens") or usage)
+                tokens_in = int((event.get("usage") or {}).get("prompt_tokens") or tokens_in)
                 for choice in event.get("choices", [])[:1]:
                     finished = finished or choice.get("finish_reason") is not None
                     piece = (choice.get("delta") or {}).get("content") or ""
@@ -59,7 +60,8 @@ class OpenAIModel:
                         yield piece
         if not finished:
             raise Unavailable(f"{self._shown} broke off in the middle of an answer. Ask again.")
-        return Reply("".join(pieces), self.name, usage or len(pieces), _ms_since(started), first_token_ms)
+        text, tokens_out = "".join(pieces), usage or len(pieces)
+        return Reply(text, self.name, tokens_out, _ms_since(started), first_token_ms, tokens_in=tokens_in)
 
     def reply(self, messages: Sequence[Message], decoding: Decoding, *, schema: Schema | None = None) -> Reply:
         """The whole answer. `first_token_ms` is the whole latency: the server does not say more."""
@@ -70,9 +72,10 @@ class OpenAIModel:
             text = answer["choices"][0]["message"]["content"] or ""
         except (KeyError, IndexError, TypeError):
             raise Unavailable(f"{self._shown} answered, but not in the OpenAI chat format. Check the URL.") from None
-        tokens_out = int((answer.get("usage") or {}).get("completion_tokens") or 0)
+        usage = answer.get("usage") or {}
+        tokens_in, tokens_out = int(usage.get("prompt_tokens") or 0), int(usage.get("completion_tokens") or 0)
         elapsed_ms = _ms_since(started)
-        return Reply(text, self.name, tokens_out, elapsed_ms, elapsed_ms)
+        return Reply(text, self.name, tokens_out, elapsed_ms, elapsed_ms, tokens_in=tokens_in)
 
     def health(self) -> str:
         """Whether the server answers and lists the model (a server without a list is taken at its word)."""

@@ -119,11 +119,14 @@ class Datasets(Connection):
                 ],
             )
 
-    def finish_dataset(self, dataset_id: int, *, revised: Sequence[LedgerRow] = (), now: str) -> DatasetVersion:
+    def finish_dataset(
+        self, dataset_id: int, *, revised: Sequence[LedgerRow] = (), noted: Mapping[str, Any] | None = None, now: str
+    ) -> DatasetVersion:
         """
         Close the version: from here on nothing in it changes, and the file itself refuses to.
 
-        `revised`: rows whose last word differs from what was written with them; written in the same transaction.
+        `revised`: rows whose last word differs from what was written with them; `noted`: what its recipe can say only now.
+        Both are written in the same transaction.
         """
         with self.writing() as db:
             if not db.execute("SELECT finished_at FROM datasets WHERE id = ?", [dataset_id]).fetchone()[0]:
@@ -131,10 +134,11 @@ class Datasets(Connection):
                     "UPDATE examples SET state = ?, reason = ?, split = ? WHERE dataset_id = ? AND id = ?",
                     [(row.state, row.reason, row.split, dataset_id, row.example.id) for row in revised],
                 )
+                recipe = json.loads(db.execute("SELECT recipe FROM datasets WHERE id = ?", [dataset_id]).fetchone()[0])
                 counts = next(iter(db.query(COUNTS, [dataset_id])))
                 db.execute(
-                    "UPDATE datasets SET finished_at = ?, counts = ? WHERE id = ?",
-                    [now, json.dumps(counts), dataset_id],
+                    "UPDATE datasets SET finished_at = ?, counts = ?, recipe = ? WHERE id = ?",
+                    [now, json.dumps(counts), json.dumps({**recipe, **(noted or {})}), dataset_id],
                 )
         return self.dataset_by_id(dataset_id)
 
