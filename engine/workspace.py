@@ -5,6 +5,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ from engine.backends import ChatModel
 from engine.backends.llama_cpp import LlamaEngine
 from engine.datasets import training_rows
 from engine.documents import read_bytes, read_document
+from engine.documents.gather import Gathered, gather
 from engine.embedded import EmbeddedModel, ensure_embedded
 from engine.errors import InvalidInput, Unavailable
 from engine.generation import GenerationConfig, start_generation
@@ -24,6 +26,7 @@ from engine.settings import Settings
 from engine.store import Store
 from engine.tasks import task_named
 from engine.training import TrainingConfig, start_training
+from engine.watching import Watch, ignore
 
 if TYPE_CHECKING:
     from engine.backends.transformers_peft import TransformersEngine
@@ -79,13 +82,21 @@ class Workspace:
 
     # Documents
 
+    def add_files(self, places: Sequence[Path], *, watch: Watch = ignore) -> Gathered:
+        """
+        Everything that can be read in these files, folders and zip archives, kept; a sentence for what cannot.
+
+        Raises what `gather` raises, and then nothing was kept.
+        """
+        return gather(places, read=partial(self.add_bytes, watch=watch), watch=watch)
+
     def add_file(self, path: Path) -> Document:
         """Parse a file and keep what it says. Raises InvalidInput for a file that cannot be read."""
         return self._keep(read_document(path))
 
-    def add_bytes(self, name: str, data: bytes) -> Document:
+    def add_bytes(self, name: str, data: bytes, *, watch: Watch = ignore) -> Document:
         """The same for an upload."""
-        return self._keep(read_bytes(name, data))
+        return self._keep(read_bytes(name, data, watch=watch))
 
     def add_sample(self, *, pdf: bool = True) -> Document:
         """The policy that ships with the product."""

@@ -9,11 +9,13 @@ from typing import Literal
 from engine.documents.blocks import Block, assemble
 from engine.documents.docx import read_docx
 from engine.documents.html import read_html
+from engine.documents.limits import LARGEST_FILE, LARGEST_TEXT, mib
 from engine.documents.markdown import read_markdown
 from engine.documents.pdf import read_pdf
 from engine.documents.text import read_text
 from engine.errors import InvalidInput, NotFound
 from engine.records import Document
+from engine.watching import Watch, ignore
 
 Format = Literal["pdf", "docx", "html", "markdown", "text"]
 
@@ -51,6 +53,9 @@ _OTHER_KINDS: tuple[tuple[bytes, str, str], ...] = (
     (b"\x89PNG", "a picture", "Run OCR on it (for example ocrmypdf) and load the resulting PDF."),
     (b"\xff\xd8\xff", "a picture", "Run OCR on it (for example ocrmypdf) and load the resulting PDF."),
     (b"II*\x00", "a picture", "Run OCR on it (for example ocrmypdf) and load the resulting PDF."),
+    (b"7z\xbc\xaf\x27\x1c", "a 7z archive", "Unpack it, or pack its files as .zip, and load that."),
+    (b"Rar!\x1a\x07", "a RAR archive", "Unpack it, or pack its files as .zip, and load that."),
+    (b"\x1f\x8b", "a gzip archive", "Unpack it, or pack its files as .zip, and load that."),
     (b"GIF8", "a picture", "Run OCR on it (for example ocrmypdf) and load the resulting PDF."),
 )
 _TEXT_READERS: dict[Format, Callable[[str], list[Block]]] = {
@@ -73,25 +78,29 @@ def read_document(path: Path) -> Document:
     return read_bytes(path.name, data)
 
 
-def read_bytes(name: str, data: bytes) -> Document:
+def read_bytes(name: str, data: bytes, *, watch: Watch = ignore) -> Document:
     """
     The document in `data`; `name` is what people call it, and its ending matters only where the bytes do not tell.
 
     Passages come in reading order: paragraphs, list items and table rows with their heading path. Running headers,
     footers, page numbers, margin notes and the contents page are left out. Typographic quotes are made straight and
-    white space is collapsed, so that every format gives the same words.
+    white space is collapsed, so that every format gives the same words. `watch` hears of the pages of a long PDF.
     Raises InvalidInput with the reason and the next step for anything that gives no text.
     """
     name = Path(name).name or name
+    if len(data) > LARGEST_FILE:
+        raise InvalidInput(f"{name} has {mib(len(data))}; at most {mib(LARGEST_FILE)} are read. Split it.")
     if not data.strip():
         raise InvalidInput(f"{name} is empty (0 bytes of content). Load a file with text in it.")
     kind = _format_by_bytes(name, data)
     claimed = SUFFIXES.get(Path(name).suffix.lower())
     if kind == "pdf":
-        blocks, page_count = read_pdf(name, data)
+        blocks, page_count = read_pdf(name, data, watch=watch)
         return assemble(name, data, _MEDIA_TYPES[kind], blocks, page_count=page_count)
     if kind == "docx":
         return assemble(name, data, _MEDIA_TYPES[kind], read_docx(name, data))
+    if len(data) > LARGEST_TEXT:
+        raise InvalidInput(f"{name} has {mib(len(data))}; at most {mib(LARGEST_TEXT)} of text are read. Split it.")
     text = _decode(name, data, claimed)
     really = _format_by_text(text)
     if claimed in ("pdf", "docx"):

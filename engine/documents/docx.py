@@ -1,32 +1,15 @@
 """DOCX to blocks, straight from the zip and its XML: heading styles, numbered paragraphs, tables."""
 
 import re
-import struct
 import zipfile
-import zlib
 from collections.abc import Iterator, Mapping
 from io import BytesIO
 from xml.etree import ElementTree
 
+from engine.documents.archives import DAMAGE, unpacked
 from engine.documents.blocks import Block, table_rows
+from engine.documents.limits import LARGEST_TEXT, mib
 from engine.errors import InvalidInput
-
-LARGEST_PART = 200 * 2**20
-"""Bytes of unpacked XML that are read; more than that is a zip bomb or no policy."""
-
-_DAMAGE = (
-    zipfile.BadZipFile,
-    zlib.error,
-    ElementTree.ParseError,
-    ValueError,  # an offset or a file name inside the archive that cannot be
-    struct.error,
-    OSError,  # a broken bzip2 stream
-    KeyError,
-    EOFError,
-    NotImplementedError,  # an unknown compression
-    RuntimeError,  # an encrypted part
-)
-"""What the standard library raises for a broken archive."""
 
 _W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 
@@ -37,7 +20,7 @@ def read_docx(name: str, data: bytes) -> list[Block]:
         with zipfile.ZipFile(BytesIO(data)) as packed:
             body = _part(name, packed, "word/document.xml")
             styles = _part(name, packed, "word/styles.xml") if "word/styles.xml" in packed.namelist() else None
-    except _DAMAGE as reason:
+    except (*DAMAGE, ElementTree.ParseError) as reason:
         raise InvalidInput(
             f"{name} is damaged and cannot be opened as a Word document ({reason}). Save it again and load that."
         ) from reason
@@ -47,9 +30,9 @@ def read_docx(name: str, data: bytes) -> list[Block]:
 
 
 def _part(name: str, packed: zipfile.ZipFile, path: str) -> ElementTree.Element:
-    if packed.getinfo(path).file_size > LARGEST_PART:
-        raise InvalidInput(f"{name} unpacks to more than {LARGEST_PART // 2**20} MiB. Load a smaller document.")
-    xml = packed.read(path)
+    if packed.getinfo(path).file_size > LARGEST_TEXT:
+        raise InvalidInput(f"{name} unpacks to more than {mib(LARGEST_TEXT)}. Load a smaller document.")
+    xml = unpacked(packed, path)
     if b"<!DOCTYPE" in xml[:2000]:
         raise InvalidInput(
             f"{name} contains an XML DTD, which Word never writes. Save it again with Word and load that."
