@@ -91,7 +91,10 @@ def _read_page(name: str, document: pdfium.PdfDocument, number: int) -> Page:
         finally:
             textpage.close()
         width, height = page.get_size()
-        return Page(number + 1, width, height, lines, _rules(page))
+        rules = _rules(page)
+        upright = [(rule.y0 - 2, rule.y1 + 2) for rule in rules if not rule.level]
+        lines = [line if any(foot <= line.y <= top for foot, top in upright) else line.compact() for line in lines]
+        return Page(number + 1, width, height, lines, rules)
     finally:
         page.close()
 
