@@ -31,7 +31,9 @@ WHOLE = (
     "day on. A child under twelve who is ill gives ten days a year for each parent. Payroll needs the certificate "
     "within a week. Visits to a doctor count as work where they cannot be put off till late."
 )
-INTRO = "This policy applies to everybody who works for the company, from the first day of the contract to the last one."
+INTRO = (
+    "This policy applies to everybody who works for the company, from the first day of the contract to the last one."
+)
 
 
 def lines(texts: list[str], x_mm: float, *, top_mm: float = 50) -> list[Words]:

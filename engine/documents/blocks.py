@@ -49,34 +49,6 @@ def plain(text: str) -> str:
     return re.sub(r"\s+", " ", straight).strip()
 
 
-def table_rows(rows: Sequence[Sequence[str]], *, page: int | None = None) -> list[Block]:
-    """
-    A table read row by row with its header repeated: "Sick leave: Annual quota 12 days; Certificate after 3 days".
-
-    The first row is the header. A table of one row, or of one column, is read as it stands.
-    """
-    cleaned = [[plain(cell) for cell in row] for row in rows]
-    cleaned = [row for row in cleaned if any(row)]
-    if not cleaned:
-        return []
-    header = [name.rstrip(":") for name in cleaned[0]]
-    if len(cleaned) == 1:
-        return [Block("table_row", "; ".join(cell for cell in cleaned[0] if cell), page=page)]
-    return [Block("table_row", row_text(header, row), page=page) for row in cleaned[1:]]
-
-
-def row_text(header: Sequence[str], row: Sequence[str]) -> str:
-    """One row with the names of its columns; empty cells are left out."""
-    named = [
-        f"{header[at]} {cell}" if at < len(header) and header[at] else cell
-        for at, cell in enumerate(row[1:], start=1)
-        if cell
-    ]
-    if not named:
-        return row[0]
-    return f"{row[0].rstrip(':')}: {'; '.join(named)}" if row[0] else "; ".join(named)
-
-
 def assemble(
     name: str, data: bytes, media_type: str, blocks: Iterable[Block], *, page_count: int | None = None
 ) -> Document:

@@ -7,8 +7,9 @@ from io import BytesIO
 from xml.etree import ElementTree
 
 from engine.documents.archives import DAMAGE, unpacked
-from engine.documents.blocks import Block, table_rows
+from engine.documents.blocks import Block
 from engine.documents.limits import LARGEST_TEXT, mib
+from engine.documents.tables import Cell, read_table
 from engine.errors import InvalidInput
 
 _W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
@@ -72,8 +73,7 @@ def _blocks(root: ElementTree.Element, levels: Mapping[str, int]) -> Iterator[Bl
         if element.tag == f"{_W}p":
             yield _paragraph(element, levels)
         elif element.tag == f"{_W}tbl":
-            rows = [[_cell(cell) for cell in row.findall(f"{_W}tc")] for row in element.findall(f"{_W}tr")]
-            yield from table_rows(rows)
+            yield from read_table(list(_rows(element)))
         elif element.tag == f"{_W}sdt":
             content = element.find(f"{_W}sdtContent")
             if content is not None:
@@ -98,8 +98,38 @@ def _paragraph(element: ElementTree.Element, levels: Mapping[str, int]) -> Block
     return Block("paragraph", text)
 
 
-def _cell(cell: ElementTree.Element) -> str:
-    return " ".join(_text(paragraph) for paragraph in cell.iter(f"{_W}p"))
+def _rows(table: ElementTree.Element) -> Iterator[list[Cell]]:
+    """The rows of a table; a cell that goes on from the row above has that one's text."""
+    above: dict[int, str] = {}  # column -> the text of the cell that reaches down from there
+    for row in _within(table, "tr"):
+        header = row.find(f"{_W}trPr/{_W}tblHeader") is not None
+        skipped = _value(row.find(f"{_W}trPr/{_W}gridBefore"), 0)
+        cells = [Cell("", columns=skipped)] if skipped else []
+        column = skipped
+        for cell in _within(row, "tc"):
+            columns = max(1, _value(cell.find(f"{_W}tcPr/{_W}gridSpan"), 1))
+            merge = cell.find(f"{_W}tcPr/{_W}vMerge")
+            text = " ".join(_text(paragraph) for paragraph in cell.iter(f"{_W}p"))
+            if merge is not None and merge.get(f"{_W}val", "continue") == "continue":
+                text = above.get(column, text)
+            above[column] = text
+            cells.append(Cell(text, columns, header=header))
+            column += columns
+        yield cells
+
+
+def _within(parent: ElementTree.Element, tag: str) -> Iterator[ElementTree.Element]:
+    """The children of that kind, those that a content control wraps among them."""
+    for child in parent:
+        if child.tag == f"{_W}{tag}":
+            yield child
+        elif child.tag == f"{_W}sdt" and (content := child.find(f"{_W}sdtContent")) is not None:
+            yield from _within(content, tag)
+
+
+def _value(element: ElementTree.Element | None, otherwise: int) -> int:
+    value = element.get(f"{_W}val", "") if element is not None else ""
+    return int(value) if re.fullmatch(r"[0-9]{1,3}", value) else otherwise
 
 
 def _text(element: ElementTree.Element) -> str:

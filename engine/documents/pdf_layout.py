@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from engine.documents.blocks import NUMBERED, Block, plain, row_text, table_rows
+from engine.documents.blocks import NUMBERED, Block, plain
 from engine.documents.pdf_columns import in_reading_order
 from engine.documents.pdf_furniture import without_furniture
 from engine.documents.pdf_lines import (
@@ -19,6 +19,7 @@ from engine.documents.pdf_lines import (
     right_edge,
 )
 from engine.documents.pdf_tables import Table, find_tables
+from engine.documents.tables import row_text, table_rows
 
 _ITEM = re.compile(r"(?:[-*•–·▪◦‣o\uf0b7\uf0a7]|\d{1,2}[.)]|[a-z][.)])\s+(?=\S)")
 _LABEL = re.compile(r"[\"']*\((?:[a-z]{1,3}|[A-Z]{1,3}|[ivx]+|\d{1,2})\)\s")
