@@ -63,16 +63,15 @@ def assemble(
     found = _promote_short_lines(found)
     title = _title(found)
     passages: list[Passage] = []
-    seen: Counter[str] = Counter()
     document_id = hashlib.sha256(data).hexdigest()[:16]
     offset = 0
-    for heading, block, lead_in in _placed(found, title):
+    placed = list(_placed(found, title))
+    ids = passage_ids((heading, piece) for heading, block, _ in placed for piece in _pieces(block.text))
+    for heading, block, lead_in in placed:
         for piece in _pieces(block.text):
-            key = hashlib.sha256("\n".join([*heading, "", piece]).encode()).hexdigest()[:16]
-            seen[key] += 1
             passages.append(
                 Passage(
-                    id=key if seen[key] == 1 else f"{key}-{seen[key]}",
+                    id=next(ids),
                     document_id=document_id,
                     position=len(passages),
                     heading=heading,
@@ -89,6 +88,15 @@ def assemble(
         raise InvalidInput(f"{name} has no readable text. Load a document that has paragraphs, lists or tables.")
     text = "\n".join(passage.text for passage in passages)
     return Document(document_id, name, media_type, text, tuple(passages), page_count)
+
+
+def passage_ids(passages: Iterable[tuple[Sequence[str], str]]) -> Iterator[str]:
+    """An id for each (heading path, text): of the two alone, and the second identical pair gets "-2"."""
+    seen: Counter[str] = Counter()
+    for heading, text in passages:
+        key = hashlib.sha256("\n".join([*heading, "", text]).encode()).hexdigest()[:16]
+        seen[key] += 1
+        yield key if seen[key] == 1 else f"{key}-{seen[key]}"
 
 
 def _passage_kind(block: Block) -> PassageKind:
