@@ -76,6 +76,7 @@ def _arguments_of_the_loop(verb: Verb) -> None:
     generate.add_argument("--task", default="policy_qa", choices=TASKS)
     generate.add_argument("--dataset", required=True, help="name of the dataset")
     generate.add_argument("--seed", type=int, default=0)
+    generate.add_argument("--mask", action="store_true", help="replace contact details and other personal data first")
     generate.add_argument("files", nargs="+", metavar="FILES", help="documents, folders of documents, zip archives")
     following = verb("next", "the next dataset version, with the votes and labels given since")
     following.add_argument("--dataset", required=True, help="NAME or NAME:NUMBER")

@@ -219,3 +219,26 @@ def test_the_workspace_keeps_what_was_read(tmp_path):
     found = workspace.add_files([pack(tmp_path / "a.zip", {"a.md": rule(1), "b.csv": "1"})])
     assert workspace.store.documents() == list(found.documents)
     assert len(found.documents) == 1 and len(found.refused) == 1
+
+
+def test_the_original_is_kept_beside_the_store_under_the_documents_id(tmp_path):
+    workspace = Workspace.open(Settings(tmp_path / "ws", tmp_path / "models", 1))
+    pdf = text_pdf([rule(1)])
+    path = pack(tmp_path / "a.zip", {"one.md": rule(0), "two.upper.PDF": pdf})
+    one, two = workspace.add_files([path]).documents
+    kept = workspace.original(two)
+    assert kept == tmp_path / "ws" / "documents" / f"{two.id}.pdf" and kept.read_bytes() == pdf
+    assert sorted(entry.name for entry in kept.parent.iterdir()) == sorted([f"{one.id}.md", f"{two.id}.pdf"])
+
+
+def test_masking_keeps_neither_the_personal_data_nor_the_file(tmp_path):
+    workspace = Workspace.open(Settings(tmp_path / "ws", tmp_path / "models", 1))
+    secret = "Write to jane.doe@example.org before you go."
+    found = workspace.add_files([write(tmp_path / "a.md", secret), write(tmp_path / "b.md", rule(1))], masking=True)
+    assert [document.text for document in workspace.store.documents()] == [
+        "Write to [e-mail address] before you go.",
+        rule(1),
+    ]
+    assert all(workspace.original(document) is None for document in found.documents)
+    everything = [entry.read_bytes() for entry in (tmp_path / "ws").rglob("*") if entry.is_file()]
+    assert everything and not any(b"jane.doe" in content for content in everything)

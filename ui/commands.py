@@ -11,6 +11,7 @@ from engine.answering import answer_rows, read_jsonl
 from engine.embedded import ensure_embedded, is_ready
 from engine.errors import InvalidInput
 from engine.generation import GenerationConfig, read_config
+from engine.notes import notes_on
 from engine.records import Job
 from engine.search import finder
 from engine.tasks import task_named
@@ -38,9 +39,10 @@ def generate(workspace: Workspace, options: Namespace, screen: Screen) -> dict[s
     """Documents to a gated, split dataset version."""
     task = task_named(options.task)
     datasets.check_name(options.dataset)
-    read = workspace.add_files([Path(name) for name in options.files], watch=screen.watch)
-    for sentence in read.refused:
-        screen.say(f"Left out: {sentence}")
+    read = workspace.add_files([Path(name) for name in options.files], masking=options.mask, watch=screen.watch)
+    notes = [note for document in read.documents for note in notes_on(document)]
+    for sentence in [*(f"Left out: {refused}" for refused in read.refused), *notes]:
+        screen.say(sentence)
     config = GenerationConfig(
         options.dataset, tuple(document.id for document in read.documents), task=task.name, seed=options.seed
     )
@@ -56,7 +58,13 @@ def generate(workspace: Workspace, options: Namespace, screen: Screen) -> dict[s
     screen.say(f"{counts['train']} to train, {counts['probe']} and {counts['test']} held out")
     for reason, rows in list(reasons.items())[:12]:
         screen.say(f"  {rows:5} not kept: {reason}")
-    return {"dataset": version.title, "counts": version.counts, "rejected": reasons, "refused_files": read.refused}
+    return {
+        "dataset": version.title,
+        "counts": version.counts,
+        "rejected": reasons,
+        "refused_files": read.refused,
+        "notes": notes,
+    }
 
 
 def next_dataset(workspace: Workspace, options: Namespace, screen: Screen) -> dict[str, Any]:

@@ -67,15 +67,23 @@ _TEXT_READERS: dict[Format, Callable[[str], list[Block]]] = {
 
 def read_document(path: Path) -> Document:
     """The parsed file. Raises InvalidInput when it cannot be read as a document, NotFound when there is none."""
-    if path.is_dir():
-        raise InvalidInput(f"{path} is a folder. Name the files in it.")
+    return read_bytes(path.name, file_bytes(path))
+
+
+def file_bytes(path: Path) -> bytes:
+    """The content of a file that someone named. Raises NotFound or InvalidInput when there is none to be had."""
     try:
-        data = path.read_bytes()
+        if path.is_dir():
+            raise InvalidInput(f"{path} is a folder. Name the files in it.")
+        if path.exists() and not path.is_file():
+            raise InvalidInput(f"{path.name} is neither a file nor a folder, so it cannot be read. Name a document.")
+        if path.is_file() and path.stat().st_size > LARGEST_FILE:
+            raise InvalidInput(_too_large(path.name, path.stat().st_size))
+        return path.read_bytes()
     except FileNotFoundError:
         raise NotFound(f"There is no file {path}. Check the path.") from None
     except OSError as reason:
         raise InvalidInput(f"{path} cannot be read ({reason.strerror}). Check its permissions.") from reason
-    return read_bytes(path.name, data)
 
 
 def read_bytes(name: str, data: bytes, *, watch: Watch = ignore) -> Document:
@@ -89,7 +97,7 @@ def read_bytes(name: str, data: bytes, *, watch: Watch = ignore) -> Document:
     """
     name = Path(name).name or name
     if len(data) > LARGEST_FILE:
-        raise InvalidInput(f"{name} has {mib(len(data))}; at most {mib(LARGEST_FILE)} are read. Split it.")
+        raise InvalidInput(_too_large(name, len(data)))
     if not data.strip():
         raise InvalidInput(f"{name} is empty (0 bytes of content). Load a file with text in it.")
     kind = _format_by_bytes(name, data)
@@ -100,7 +108,7 @@ def read_bytes(name: str, data: bytes, *, watch: Watch = ignore) -> Document:
     if kind == "docx":
         return assemble(name, data, _MEDIA_TYPES[kind], read_docx(name, data))
     if len(data) > LARGEST_TEXT:
-        raise InvalidInput(f"{name} has {mib(len(data))}; at most {mib(LARGEST_TEXT)} of text are read. Split it.")
+        raise InvalidInput(_too_large(name, len(data), LARGEST_TEXT))
     text = _decode(name, data, claimed)
     really = _format_by_text(text)
     if claimed in ("pdf", "docx"):
@@ -109,6 +117,17 @@ def read_bytes(name: str, data: bytes, *, watch: Watch = ignore) -> Document:
         raise _unsupported(name, f"a {Path(name).suffix} file")
     kind = "html" if claimed == "text" and really == "html" else claimed
     return assemble(name, data, _MEDIA_TYPES[kind], _TEXT_READERS[kind](text))
+
+
+def suffix_of(media_type: str) -> str:
+    """The ending under which a file of that media type is kept, whatever it was called."""
+    kind = next(kind for kind, known in _MEDIA_TYPES.items() if known == media_type)
+    return next(suffix for suffix, named in SUFFIXES.items() if named == kind)
+
+
+def _too_large(name: str, size: int, limit: int = LARGEST_FILE) -> str:
+    of_text = " of text" if limit == LARGEST_TEXT else ""
+    return f"{name} has {mib(size)}; at most {mib(limit)}{of_text} are read. Split it."
 
 
 def _unsupported(name: str, what: str) -> InvalidInput:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from engine.documents import SUPPORTED, read_bytes
+from engine.documents import SUPPORTED, file_bytes, read_bytes
 from engine.documents.archives import is_archive, member_bytes, members, shown
-from engine.documents.limits import LARGEST_FILE, MOST_FILES, mib
+from engine.documents.limits import MOST_FILES
 from engine.errors import InvalidInput, NotFound
 from engine.records import Document
 from engine.watching import Watch, ignore
@@ -125,36 +125,16 @@ def _walk(folder: Path) -> Iterator[Path]:
 
 
 def _file(path: Path, refused: list[str]) -> Iterator[_Source]:
-    """The file itself, or what is in it when it is an archive. Raises for one that is not to be opened."""
+    """The file itself, or what is in it when it is an archive. Raises InvalidInput for an archive not to be opened."""
     try:
-        if not path.exists():
-            raise NotFound(f"There is no file {path}. Check the path.")
-        if not path.is_file():
-            raise InvalidInput(f"{path.name} is neither a file nor a folder, so it cannot be read. Name a document.")
-        packed = is_archive(path)
-        size = path.stat().st_size
-    except OSError as reason:
-        raise _unreadable(path, reason) from reason
+        packed = path.is_file() and is_archive(path)
+    except OSError:
+        packed = False  # the reason comes when it is read
     if packed:
         files, left_out = members(path)
         refused += left_out
         for info in files:
             inner = shown(info.filename.rsplit("/", 1)[-1])
             yield _Source(inner, f"{path.name}: ", partial(member_bytes, path, info))
-    elif size > LARGEST_FILE:
-        raise InvalidInput(f"{path.name} has {mib(size)}; at most {mib(LARGEST_FILE)} are read. Split it.")
     else:
-        yield _Source(path.name, "", partial(_bytes, path))
-
-
-def _bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        raise NotFound(f"There is no file {path}. Check the path.") from None
-    except OSError as reason:
-        raise _unreadable(path, reason) from reason
-
-
-def _unreadable(path: Path, reason: OSError) -> InvalidInput:
-    return InvalidInput(f"{path} cannot be read ({reason.strerror}). Check its permissions.")
+        yield _Source(path.name, "", partial(file_bytes, path))

@@ -1,4 +1,4 @@
-"""A PDF's pages to lines of words with their place, size and weight. The only module that knows pdfium."""
+"""A PDF's pages to lines of words with their place, size and weight. With pictures.py the only one that knows pdfium."""
 
 import ctypes
 import math
