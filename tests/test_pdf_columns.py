@@ -89,3 +89,18 @@ def test_a_table_without_rules_is_no_pair_of_columns():
     page = [Words(15, 44, "Kind"), Words(110, 44, "Days"), *by_rows(body, days)]
     texts = [passage.text for passage in read_bytes("a.pdf", placed_pdf([page])).passages]
     assert texts == [f"{kind} leave: Days {at + 2} days" for at, kind in enumerate(kinds)]
+
+
+def test_a_table_whose_cells_are_all_of_one_length_is_no_pair_of_columns():
+    left = [Words(15, 50 + 6 * at, f"Form {at + 10}") for at in range(8)]
+    right = [Words(110, 50 + 6 * at, f"{at + 20} days") for at in range(8)]
+    page = [Words(15, 44, "Number"), Words(110, 44, "Length"), *by_rows(left, right)]
+    texts = [passage.text for passage in read_bytes("a.pdf", placed_pdf([page])).passages]
+    assert texts == [f"Form {at + 10}: Length {at + 20} days" for at in range(8)]
+
+
+def test_a_sentence_across_the_page_does_not_run_on_into_the_column_right_under_it():
+    across = "This policy applies to everybody who works for the company and wants to know of leave. It is read first."
+    body = by_rows(lines(LEFT, 15), lines(RIGHT, 110))
+    texts = [passage.text for passage in read_bytes("a.pdf", placed_pdf([[Words(15, 45, across), *body]])).passages]
+    assert texts[-1] == WHOLE
