@@ -27,17 +27,12 @@ from engine.settings import QUIET, Settings
 from engine.splitting import TEST_SHARE, balanced, families, hold_out, split_of
 from engine.store import Store
 from engine.tasks import Task, task_named
+from engine.watching import Watch, ignore
 
 BATCH = 500
 BATCH_S = 2.0
 KIND = "generation"
 CONFIG = "config.json"
-Watch = Callable[[str, int, int], None]
-"""Told (what is being done, done so far, of how many)."""
-
-
-def ignore(what: str, done: int, total: int) -> None:
-    """For callers who do not watch."""
 
 
 def never() -> bool:

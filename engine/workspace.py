@@ -5,25 +5,29 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from threading import Lock
+from threading import Lock, get_ident
 from typing import TYPE_CHECKING
 
 from engine.adapters import list_adapters, read_adapter
 from engine.backends import ChatModel
 from engine.backends.llama_cpp import LlamaEngine
 from engine.datasets import training_rows
-from engine.documents import read_bytes, read_document
+from engine.documents import file_bytes, read_bytes, suffix_of
+from engine.documents.gather import Gathered, gather
 from engine.embedded import EmbeddedModel, ensure_embedded
 from engine.errors import InvalidInput, Unavailable
 from engine.generation import GenerationConfig, start_generation
 from engine.jobs import find_job, list_jobs
+from engine.personal import mask
 from engine.records import Adapter, Document, Job
 from engine.samples import MARKDOWN, PDF
 from engine.settings import Settings
 from engine.store import Store
 from engine.tasks import task_named
 from engine.training import TrainingConfig, start_training
+from engine.watching import Watch, ignore
 
 if TYPE_CHECKING:
     from engine.backends.transformers_peft import TransformersEngine
@@ -47,7 +51,7 @@ class Workspace:
         """Make the folder what it needs to be and open it. Raises Unavailable when it cannot be written."""
         folder = settings.workspace
         try:
-            for name in ("adapters", "generations", "runs"):
+            for name in ("adapters", "documents", "generations", "runs"):
                 (folder / name).mkdir(parents=True, exist_ok=True)
         except OSError as problem:
             reason = problem.strerror or str(problem)
@@ -79,21 +83,51 @@ class Workspace:
 
     # Documents
 
+    def add_files(self, places: Sequence[Path], *, masking: bool = False, watch: Watch = ignore) -> Gathered:
+        """
+        Everything that can be read in these files, folders and zip archives, kept; a sentence for what cannot.
+
+        With `masking`, personal data is replaced first, and neither it nor the file is kept. Raises what `gather`
+        raises, and then nothing was kept.
+        """
+        return gather(places, read=partial(self.add_bytes, masking=masking, watch=watch), watch=watch)
+
     def add_file(self, path: Path) -> Document:
         """Parse a file and keep what it says. Raises InvalidInput for a file that cannot be read."""
-        return self._keep(read_document(path))
+        return self.add_bytes(path.name, file_bytes(path))
 
-    def add_bytes(self, name: str, data: bytes) -> Document:
+    def add_bytes(self, name: str, data: bytes, *, masking: bool = False, watch: Watch = ignore) -> Document:
         """The same for an upload."""
-        return self._keep(read_bytes(name, data))
+        document = read_bytes(name, data, watch=watch)
+        return self._keep(mask(document), None) if masking else self._keep(document, data)
+
+    def original(self, document: Document) -> Path | None:
+        """The file that the document was read from; None when it was masked, or read before files were kept."""
+        path = self._original_path(document)
+        return path if path.is_file() else None
 
     def add_sample(self, *, pdf: bool = True) -> Document:
         """The policy that ships with the product."""
         return self.add_file(PDF if pdf else MARKDOWN)
 
-    def _keep(self, document: Document) -> Document:
+    def _keep(self, document: Document, data: bytes | None) -> Document:
+        """Save the document, and first its file, so that no document stands in the store whose file was lost midway."""
+        if data is not None:
+            path = self._original_path(document)
+            part = path.with_name(f"{path.name}.{os.getpid()}.{get_ident()}.part")
+            try:
+                part.write_bytes(data)
+                part.replace(path)
+            except OSError as problem:
+                part.unlink(missing_ok=True)
+                raise Unavailable(
+                    f"{document.name} cannot be kept in {path.parent} ({problem.strerror}). Make room there and load it again."
+                ) from problem
         self.store.add_document(document, now=self.now())
         return document
+
+    def _original_path(self, document: Document) -> Path:
+        return self.settings.workspace / "documents" / f"{document.id}{suffix_of(document.media_type)}"
 
     # Jobs
 

@@ -66,10 +66,18 @@ def scanned_pdf(pages: int) -> bytes:
     return out.getvalue()
 
 
-def table_pdf(rows: Sequence[Sequence[str]]) -> bytes:
-    """A ruled table over as many pages as it takes; its first row is the header and stands again on every page."""
+def table_pdf(
+    rows: Sequence[Sequence[str]], *, merged: Sequence[tuple[tuple[int, int], tuple[int, int]]] = ()
+) -> bytes:
+    """
+    A ruled table over as many pages as it takes; its first row is the header and stands again on every page.
+
+    `merged`: (column, row) of the first and the last place that one cell covers, its text in the middle of them.
+    """
     out = io.BytesIO()
     cells = [[Paragraph(text) for text in row] for row in rows]
-    table = Table(cells, repeatRows=1, style=[("GRID", (0, 0), (-1, -1), 0.5, black)])
+    style = [("GRID", (0, 0), (-1, -1), 0.5, black), ("VALIGN", (0, 0), (-1, -1), "MIDDLE")]
+    style += [("SPAN", first, last) for first, last in merged]
+    table = Table(cells, repeatRows=1, style=style)
     SimpleDocTemplate(out, pagesize=A4, invariant=1).build([table])
     return out.getvalue()

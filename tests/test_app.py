@@ -52,6 +52,22 @@ def test_a_file_that_cannot_be_read_is_named_with_the_reason(run, tmp_path, name
     assert run("train", "--dataset", "x", "--adapter", "a")[2].startswith('No dataset "x"')
 
 
+def test_personal_data_is_pointed_at_and_masked_when_asked(run, tmp_path):
+    policy = "# Leave\n\nEmployees receive 25 days of leave a year. Write to jane@example.org within 5 days.\n"
+    (tmp_path / "leave.md").write_text(policy * 3)
+    command = ["generate", "--dataset", "x", str(tmp_path / "leave.md"), "--json"]
+    status, out, _ = run(*command, "--mask")
+    assert status == 0 and json.loads(out.splitlines()[-1])["notes"] == []
+    assert run("export", "--what", "sft", "--out", str(tmp_path / "masked.jsonl"))[0] == 0
+    assert "jane@example.org" not in (tmp_path / "masked.jsonl").read_text()
+    status, out, err = run(*command)
+    (note,) = json.loads(out.splitlines()[-1])["notes"]
+    assert note == "leave.md: 3 e-mail addresses found. Mask them (generate --mask) if no model is to learn them."
+    assert note in err
+    assert run("export", "--what", "sft", "--out", str(tmp_path / "plain.jsonl"))[0] == 0
+    assert "jane@example.org" in (tmp_path / "plain.jsonl").read_text()
+
+
 def test_one_bad_file_does_not_lose_the_good_ones(run, tmp_path):
     (tmp_path / "empty.pdf").write_bytes(b"")
     status, out, _ = run("generate", "--dataset", "x", str(tmp_path / "empty.pdf"), str(MARKDOWN), "--json")

@@ -1,6 +1,7 @@
 """Documents to a dataset through the page: what was read, what was kept, and the words each row rests on."""
 
 import json
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,15 @@ def test_one_bad_file_does_not_lose_the_good_one_and_is_named_with_its_reason(cl
     assert first.startswith(f"leave:1: {counts['proposed']} rows proposed = {counts['kept']} kept")
     assert counts["proposed"] == counts["kept"] + counts["rejected"] + counts["failed"]
     assert len(left_out) == 1 and left_out[0].startswith("Left out: broken.pdf")
+
+
+def test_a_zip_of_policies_is_read_like_the_files_in_it(client, workspace, tmp_path):
+    with zipfile.ZipFile(tmp_path / "policies.zip", "w") as archive:
+        archive.writestr("hr/leave.md", POLICY)
+        archive.writestr("hr/logo.png", b"\x89PNG")
+    said, _ = client.predict([handle_file(tmp_path / "policies.zip")], "leave", api_name="/generate")
+    assert [document.name for document in workspace.store.documents()] == ["leave.md"]
+    assert said["value"].splitlines()[1].startswith("Left out: policies.zip: logo.png is a picture")
 
 
 @pytest.mark.parametrize(

@@ -9,13 +9,13 @@ from typing import Any
 
 from engine import adapters, datasets, jobs, registry
 from engine.answering import answer_rows, read_jsonl
-from engine.documents import SUFFIXES, SUPPORTED
 from engine.embedded import ensure_embedded, is_ready
 from engine.errors import InvalidInput
 from engine.exchange.exporting import export_version, kept_rows
 from engine.exchange.importing import import_files
 from engine.generation import GenerationConfig, read_config
-from engine.records import Document, Job
+from engine.notes import notes_on
+from engine.records import Job
 from engine.search import finder
 from engine.tasks import task_named
 from engine.teaching import estimate_of
@@ -45,10 +45,13 @@ def generate(workspace: Workspace, options: Namespace, screen: Screen) -> dict[s
     """Documents to a gated, split dataset version."""
     task = task_named(options.task)
     datasets.check_name(options.dataset)
-    documents, refused = _load(workspace, _files(options.files), screen)
+    read = workspace.add_files([Path(name) for name in options.files], masking=options.mask, watch=screen.watch)
+    notes = [note for document in read.documents for note in notes_on(document)]
+    for sentence in [*(f"Left out: {refused}" for refused in read.refused), *notes]:
+        screen.say(sentence)
     config = GenerationConfig(
         options.dataset,
-        tuple(document.id for document in documents),
+        tuple(document.id for document in read.documents),
         task=task.name,
         seed=options.seed,
         teacher=options.teacher,
@@ -61,8 +64,8 @@ def generate(workspace: Workspace, options: Namespace, screen: Screen) -> dict[s
             if options.price_in is None and options.price_out is None
             else (options.price_in or 0.0, options.price_out or 0.0)
         )
-        screen.say(f"The teacher: {estimate_of(workspace, config, documents, prices=prices)}")
-    job = workspace.generate(documents, config)
+        screen.say(f"The teacher: {estimate_of(workspace, config, read.documents, prices=prices)}")
+    job = workspace.generate(read.documents, config)
     screen.say(f"{job.title}, as job {job.id}. Ctrl-C stops it; what is made so far is kept.")
     ended = watch_job(job, screen)
     if ended["state"] != "done":
@@ -80,7 +83,8 @@ def generate(workspace: Workspace, options: Namespace, screen: Screen) -> dict[s
         "dataset": version.title,
         "counts": version.counts,
         "rejected": reasons,
-        "refused_files": refused,
+        "refused_files": read.refused,
+        "notes": notes,
         **helpers,
     }
 
@@ -347,40 +351,6 @@ def _title(job: Job) -> str:
 
 def _step(job: Job) -> str:
     return f"{job.progress.get('step', 0)}/{job.progress.get('steps', '?')}"
-
-
-def _files(named: Sequence[str]) -> list[Path]:
-    """Files as named; a folder stands for the readable files in it."""
-    found: list[Path] = []
-    for name in named:
-        path = Path(name)
-        if path.is_dir():
-            inside = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
-            if not inside:
-                raise InvalidInput(f"The folder {path} holds no readable file. Readable: {SUPPORTED}.")
-            found += inside
-        else:
-            found.append(path)
-    return found
-
-
-def _load(workspace: Workspace, files: Sequence[Path], screen: Screen) -> tuple[list[Document], list[str]]:
-    """Parse each file. One bad file among several is named and left out; a bad file alone is an error."""
-    documents: dict[str, Document] = {}
-    refused: list[str] = []
-    for done, path in enumerate(files, start=1):
-        try:
-            document = workspace.add_file(path)
-            documents[document.id] = document
-        except InvalidInput as problem:
-            if len(files) == 1:
-                raise
-            refused.append(str(problem))
-            screen.say(f"Left out: {problem}")
-        screen.watch("Reading documents", done, len(files))
-    if not documents:
-        raise InvalidInput("None of the files could be read. " + " ".join(refused))
-    return list(documents.values()), refused
 
 
 def _newest(workspace: Workspace) -> Any:

@@ -1,6 +1,5 @@
 """Dataset: documents in, a gated and split version out; every row, kept or not, with the words it rests on."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +9,10 @@ from engine import datasets, generation
 from engine.battles import CHOICES
 from engine.documents import SUFFIXES
 from engine.errors import InvalidInput, NotFound
-from engine.records import DatasetVersion, Document, LedgerRow, RowState, Split
+from engine.records import DatasetVersion, LedgerRow, RowState, Split
 from engine.tasks import task_named
 from engine.tasks.policy_qa import POLICY_QA
+from engine.watching import Watch
 from engine.workspace import Workspace
 from ui.errors import handles
 from ui.journey import Part
@@ -35,9 +35,9 @@ def build(workspace: Workspace) -> Part:
     """Lay the tab out where the caller stands. The table reads one page of the ledger at a time."""
     with gr.Row():
         files = gr.File(
-            label="Documents: PDF, Word, HTML, Markdown, text",
+            label="Documents: PDF, Word, HTML, Markdown, text, or a zip of them",
             file_count="multiple",
-            file_types=sorted(SUFFIXES),
+            file_types=[*sorted(SUFFIXES), ".zip"],
             height=150,
             scale=2,
         )
@@ -117,11 +117,17 @@ def build(workspace: Workspace) -> Part:
     )
     def generate(paths: list[str] | None, named: str, progress: gr.Progress = gr.Progress()) -> dict[Any, Any]:  # noqa: B008
         datasets.check_name(named.strip())
-        documents, refused = read_files(workspace, paths or [], progress)
+        read = workspace.add_files([Path(path) for path in paths or []], watch=watcher(progress))
         version = generation.make_version(
-            workspace.store, named.strip(), documents, task=POLICY_QA, now=workspace.now(), watch=watcher(progress)
+            workspace.store, named.strip(), read.documents, task=POLICY_QA, now=workspace.now(), watch=watcher(progress)
         )
-        return {said: gr.update(value="\n".join([summary(version), *refused]), visible=True), files: None}
+        return {
+            said: gr.update(
+                value="\n".join([summary(version), *(f"Left out: {sentence}" for sentence in read.refused)]),
+                visible=True,
+            ),
+            files: None,
+        }
 
     @handles(
         following.click,
@@ -187,25 +193,7 @@ def load_sample(workspace: Workspace, progress: gr.Progress) -> DatasetVersion:
     )
 
 
-def read_files(workspace: Workspace, paths: Sequence[str], progress: gr.Progress) -> tuple[list[Document], list[str]]:
-    """Parse each upload. A bad file is left out with its sentence; raises InvalidInput when none is left."""
-    if not paths:
-        raise InvalidInput("No document was chosen. Drop one or more files first.")
-    documents: dict[str, Document] = {}
-    refused = []
-    for done, path in enumerate(map(Path, paths), start=1):
-        try:
-            document = workspace.add_file(path)
-            documents[document.id] = document
-        except InvalidInput as problem:
-            refused.append(f"Left out: {problem}")
-        progress((done, len(paths)), desc="Reading documents", unit="files")
-    if not documents:
-        raise InvalidInput(" ".join(refused))
-    return list(documents.values()), refused
-
-
-def watcher(progress: gr.Progress) -> generation.Watch:
+def watcher(progress: gr.Progress) -> Watch:
     """The engine's way to report progress, shown as gradio's bar."""
     return lambda what, done, total: progress((done, total), desc=what, unit="rows")
 

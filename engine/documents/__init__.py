@@ -9,11 +9,13 @@ from typing import Literal
 from engine.documents.blocks import Block, assemble
 from engine.documents.docx import read_docx
 from engine.documents.html import read_html
+from engine.documents.limits import LARGEST_FILE, LARGEST_TEXT, mib
 from engine.documents.markdown import read_markdown
 from engine.documents.pdf import read_pdf
 from engine.documents.text import read_text
 from engine.errors import InvalidInput, NotFound
 from engine.records import Document
+from engine.watching import Watch, ignore
 
 Format = Literal["pdf", "docx", "html", "markdown", "text"]
 
@@ -51,6 +53,9 @@ _OTHER_KINDS: tuple[tuple[bytes, str, str], ...] = (
     (b"\x89PNG", "a picture", "Run OCR on it (for example ocrmypdf) and load the resulting PDF."),
     (b"\xff\xd8\xff", "a picture", "Run OCR on it (for example ocrmypdf) and load the resulting PDF."),
     (b"II*\x00", "a picture", "Run OCR on it (for example ocrmypdf) and load the resulting PDF."),
+    (b"7z\xbc\xaf\x27\x1c", "a 7z archive", "Unpack it, or pack its files as .zip, and load that."),
+    (b"Rar!\x1a\x07", "a RAR archive", "Unpack it, or pack its files as .zip, and load that."),
+    (b"\x1f\x8b", "a gzip archive", "Unpack it, or pack its files as .zip, and load that."),
     (b"GIF8", "a picture", "Run OCR on it (for example ocrmypdf) and load the resulting PDF."),
 )
 _TEXT_READERS: dict[Format, Callable[[str], list[Block]]] = {
@@ -62,36 +67,48 @@ _TEXT_READERS: dict[Format, Callable[[str], list[Block]]] = {
 
 def read_document(path: Path) -> Document:
     """The parsed file. Raises InvalidInput when it cannot be read as a document, NotFound when there is none."""
-    if path.is_dir():
-        raise InvalidInput(f"{path} is a folder. Name the files in it.")
+    return read_bytes(path.name, file_bytes(path))
+
+
+def file_bytes(path: Path) -> bytes:
+    """The content of a file that someone named. Raises NotFound or InvalidInput when there is none to be had."""
     try:
-        data = path.read_bytes()
+        if path.is_dir():
+            raise InvalidInput(f"{path} is a folder. Name the files in it.")
+        if path.exists() and not path.is_file():
+            raise InvalidInput(f"{path.name} is neither a file nor a folder, so it cannot be read. Name a document.")
+        if path.is_file() and path.stat().st_size > LARGEST_FILE:
+            raise InvalidInput(_too_large(path.name, path.stat().st_size))
+        return path.read_bytes()
     except FileNotFoundError:
         raise NotFound(f"There is no file {path}. Check the path.") from None
     except OSError as reason:
         raise InvalidInput(f"{path} cannot be read ({reason.strerror}). Check its permissions.") from reason
-    return read_bytes(path.name, data)
 
 
-def read_bytes(name: str, data: bytes) -> Document:
+def read_bytes(name: str, data: bytes, *, watch: Watch = ignore) -> Document:
     """
     The document in `data`; `name` is what people call it, and its ending matters only where the bytes do not tell.
 
     Passages come in reading order: paragraphs, list items and table rows with their heading path. Running headers,
     footers, page numbers, margin notes and the contents page are left out. Typographic quotes are made straight and
-    white space is collapsed, so that every format gives the same words.
+    white space is collapsed, so that every format gives the same words. `watch` hears of the pages of a long PDF.
     Raises InvalidInput with the reason and the next step for anything that gives no text.
     """
     name = Path(name).name or name
+    if len(data) > LARGEST_FILE:
+        raise InvalidInput(_too_large(name, len(data)))
     if not data.strip():
         raise InvalidInput(f"{name} is empty (0 bytes of content). Load a file with text in it.")
     kind = _format_by_bytes(name, data)
     claimed = SUFFIXES.get(Path(name).suffix.lower())
     if kind == "pdf":
-        blocks, page_count = read_pdf(name, data)
+        blocks, page_count = read_pdf(name, data, watch=watch)
         return assemble(name, data, _MEDIA_TYPES[kind], blocks, page_count=page_count)
     if kind == "docx":
         return assemble(name, data, _MEDIA_TYPES[kind], read_docx(name, data))
+    if len(data) > LARGEST_TEXT:
+        raise InvalidInput(_too_large(name, len(data), LARGEST_TEXT))
     text = _decode(name, data, claimed)
     really = _format_by_text(text)
     if claimed in ("pdf", "docx"):
@@ -100,6 +117,17 @@ def read_bytes(name: str, data: bytes) -> Document:
         raise _unsupported(name, f"a {Path(name).suffix} file")
     kind = "html" if claimed == "text" and really == "html" else claimed
     return assemble(name, data, _MEDIA_TYPES[kind], _TEXT_READERS[kind](text))
+
+
+def suffix_of(media_type: str) -> str:
+    """The ending under which a file of that media type is kept, whatever it was called."""
+    kind = next(kind for kind, known in _MEDIA_TYPES.items() if known == media_type)
+    return next(suffix for suffix, named in SUFFIXES.items() if named == kind)
+
+
+def _too_large(name: str, size: int, limit: int = LARGEST_FILE) -> str:
+    of_text = " of text" if limit == LARGEST_TEXT else ""
+    return f"{name} has {mib(size)}; at most {mib(limit)}{of_text} are read. Split it."
 
 
 def _unsupported(name: str, what: str) -> InvalidInput:

@@ -49,34 +49,6 @@ def plain(text: str) -> str:
     return re.sub(r"\s+", " ", straight).strip()
 
 
-def table_rows(rows: Sequence[Sequence[str]], *, page: int | None = None) -> list[Block]:
-    """
-    A table read row by row with its header repeated: "Sick leave: Annual quota 12 days; Certificate after 3 days".
-
-    The first row is the header. A table of one row, or of one column, is read as it stands.
-    """
-    cleaned = [[plain(cell) for cell in row] for row in rows]
-    cleaned = [row for row in cleaned if any(row)]
-    if not cleaned:
-        return []
-    header = [name.rstrip(":") for name in cleaned[0]]
-    if len(cleaned) == 1:
-        return [Block("table_row", "; ".join(cell for cell in cleaned[0] if cell), page=page)]
-    return [Block("table_row", row_text(header, row), page=page) for row in cleaned[1:]]
-
-
-def row_text(header: Sequence[str], row: Sequence[str]) -> str:
-    """One row with the names of its columns; empty cells are left out."""
-    named = [
-        f"{header[at]} {cell}" if at < len(header) and header[at] else cell
-        for at, cell in enumerate(row[1:], start=1)
-        if cell
-    ]
-    if not named:
-        return row[0]
-    return f"{row[0].rstrip(':')}: {'; '.join(named)}" if row[0] else "; ".join(named)
-
-
 def assemble(
     name: str, data: bytes, media_type: str, blocks: Iterable[Block], *, page_count: int | None = None
 ) -> Document:
@@ -91,16 +63,15 @@ def assemble(
     found = _promote_short_lines(found)
     title = _title(found)
     passages: list[Passage] = []
-    seen: Counter[str] = Counter()
     document_id = hashlib.sha256(data).hexdigest()[:16]
     offset = 0
-    for heading, block, lead_in in _placed(found, title):
+    placed = list(_placed(found, title))
+    ids = passage_ids((heading, piece) for heading, block, _ in placed for piece in _pieces(block.text))
+    for heading, block, lead_in in placed:
         for piece in _pieces(block.text):
-            key = hashlib.sha256("\n".join([*heading, "", piece]).encode()).hexdigest()[:16]
-            seen[key] += 1
             passages.append(
                 Passage(
-                    id=key if seen[key] == 1 else f"{key}-{seen[key]}",
+                    id=next(ids),
                     document_id=document_id,
                     position=len(passages),
                     heading=heading,
@@ -117,6 +88,15 @@ def assemble(
         raise InvalidInput(f"{name} has no readable text. Load a document that has paragraphs, lists or tables.")
     text = "\n".join(passage.text for passage in passages)
     return Document(document_id, name, media_type, text, tuple(passages), page_count)
+
+
+def passage_ids(passages: Iterable[tuple[Sequence[str], str]]) -> Iterator[str]:
+    """An id for each (heading path, text): of the two alone, and the second identical pair gets "-2"."""
+    seen: Counter[str] = Counter()
+    for heading, text in passages:
+        key = hashlib.sha256("\n".join([*heading, "", text]).encode()).hexdigest()[:16]
+        seen[key] += 1
+        yield key if seen[key] == 1 else f"{key}-{seen[key]}"
 
 
 def _passage_kind(block: Block) -> PassageKind:

@@ -1,32 +1,16 @@
 """DOCX to blocks, straight from the zip and its XML: heading styles, numbered paragraphs, tables."""
 
 import re
-import struct
 import zipfile
-import zlib
 from collections.abc import Iterator, Mapping
 from io import BytesIO
 from xml.etree import ElementTree
 
-from engine.documents.blocks import Block, table_rows
+from engine.documents.archives import DAMAGE, unpacked
+from engine.documents.blocks import Block
+from engine.documents.limits import LARGEST_TEXT, mib
+from engine.documents.tables import Cell, read_table
 from engine.errors import InvalidInput
-
-LARGEST_PART = 200 * 2**20
-"""Bytes of unpacked XML that are read; more than that is a zip bomb or no policy."""
-
-_DAMAGE = (
-    zipfile.BadZipFile,
-    zlib.error,
-    ElementTree.ParseError,
-    ValueError,  # an offset or a file name inside the archive that cannot be
-    struct.error,
-    OSError,  # a broken bzip2 stream
-    KeyError,
-    EOFError,
-    NotImplementedError,  # an unknown compression
-    RuntimeError,  # an encrypted part
-)
-"""What the standard library raises for a broken archive."""
 
 _W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 
@@ -37,7 +21,7 @@ def read_docx(name: str, data: bytes) -> list[Block]:
         with zipfile.ZipFile(BytesIO(data)) as packed:
             body = _part(name, packed, "word/document.xml")
             styles = _part(name, packed, "word/styles.xml") if "word/styles.xml" in packed.namelist() else None
-    except _DAMAGE as reason:
+    except (*DAMAGE, ElementTree.ParseError) as reason:
         raise InvalidInput(
             f"{name} is damaged and cannot be opened as a Word document ({reason}). Save it again and load that."
         ) from reason
@@ -47,9 +31,9 @@ def read_docx(name: str, data: bytes) -> list[Block]:
 
 
 def _part(name: str, packed: zipfile.ZipFile, path: str) -> ElementTree.Element:
-    if packed.getinfo(path).file_size > LARGEST_PART:
-        raise InvalidInput(f"{name} unpacks to more than {LARGEST_PART // 2**20} MiB. Load a smaller document.")
-    xml = packed.read(path)
+    if packed.getinfo(path).file_size > LARGEST_TEXT:
+        raise InvalidInput(f"{name} unpacks to more than {mib(LARGEST_TEXT)}. Load a smaller document.")
+    xml = unpacked(packed, path)
     if b"<!DOCTYPE" in xml[:2000]:
         raise InvalidInput(
             f"{name} contains an XML DTD, which Word never writes. Save it again with Word and load that."
@@ -89,8 +73,7 @@ def _blocks(root: ElementTree.Element, levels: Mapping[str, int]) -> Iterator[Bl
         if element.tag == f"{_W}p":
             yield _paragraph(element, levels)
         elif element.tag == f"{_W}tbl":
-            rows = [[_cell(cell) for cell in row.findall(f"{_W}tc")] for row in element.findall(f"{_W}tr")]
-            yield from table_rows(rows)
+            yield from read_table(list(_rows(element)))
         elif element.tag == f"{_W}sdt":
             content = element.find(f"{_W}sdtContent")
             if content is not None:
@@ -115,8 +98,38 @@ def _paragraph(element: ElementTree.Element, levels: Mapping[str, int]) -> Block
     return Block("paragraph", text)
 
 
-def _cell(cell: ElementTree.Element) -> str:
-    return " ".join(_text(paragraph) for paragraph in cell.iter(f"{_W}p"))
+def _rows(table: ElementTree.Element) -> Iterator[list[Cell]]:
+    """The rows of a table; a cell that goes on from the row above has that one's text."""
+    above: dict[int, str] = {}  # column -> the text of the cell that reaches down from there
+    for row in _within(table, "tr"):
+        header = row.find(f"{_W}trPr/{_W}tblHeader") is not None
+        skipped = _value(row.find(f"{_W}trPr/{_W}gridBefore"), 0)
+        cells = [Cell("", columns=skipped)] if skipped else []
+        column = skipped
+        for cell in _within(row, "tc"):
+            columns = max(1, _value(cell.find(f"{_W}tcPr/{_W}gridSpan"), 1))
+            merge = cell.find(f"{_W}tcPr/{_W}vMerge")
+            text = " ".join(_text(paragraph) for paragraph in cell.iter(f"{_W}p"))
+            if merge is not None and merge.get(f"{_W}val", "continue") == "continue":
+                text = above.get(column, text)
+            above[column] = text
+            cells.append(Cell(text, columns, header=header))
+            column += columns
+        yield cells
+
+
+def _within(parent: ElementTree.Element, tag: str) -> Iterator[ElementTree.Element]:
+    """The children of that kind, those that a content control wraps among them."""
+    for child in parent:
+        if child.tag == f"{_W}{tag}":
+            yield child
+        elif child.tag == f"{_W}sdt" and (content := child.find(f"{_W}sdtContent")) is not None:
+            yield from _within(content, tag)
+
+
+def _value(element: ElementTree.Element | None, otherwise: int) -> int:
+    value = element.get(f"{_W}val", "") if element is not None else ""
+    return int(value) if re.fullmatch(r"[0-9]{1,3}", value) else otherwise
 
 
 def _text(element: ElementTree.Element) -> str:

@@ -1,8 +1,12 @@
 """HTML to blocks: headings, paragraphs, lists and tables. Scripts, styles and the like stay out."""
 
+import re
+from collections.abc import Sequence
+from dataclasses import replace
 from html.parser import HTMLParser
 
-from engine.documents.blocks import Block, table_rows
+from engine.documents.blocks import Block
+from engine.documents.tables import Cell, read_table
 
 _UNREAD = frozenset(
     {
@@ -65,8 +69,9 @@ class _Reader(HTMLParser):
         self._lists = 0
         self._items: list[bool] = []  # open list items; True once the item's own text is filed
         self._heading = 0
-        self._rows: list[list[str]] | None = None
+        self._rows: list[list[Cell]] | None = None
         self._tables = 0
+        self._in_head = False
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         if self._unread:
@@ -76,7 +81,7 @@ class _Reader(HTMLParser):
         if tag in _UNREAD:
             self._unread.append(tag)
         elif self._rows is not None:
-            self._start_in_table(tag)
+            self._start_in_table(tag, attrs)
         elif tag == "table":
             self._file()
             self._rows, self._tables = [], 1
@@ -92,18 +97,23 @@ class _Reader(HTMLParser):
         elif tag == "br":
             self._text.append(" ")
 
-    def _start_in_table(self, tag: str) -> None:
+    def _start_in_table(self, tag: str, attrs: Sequence[tuple[str, str | None]]) -> None:
         if self._rows is None:
             return
         if tag == "table":
             self._tables += 1
         elif tag == "tr" and self._tables == 1:
+            self._file_cell()
             self._rows.append([])
         elif tag in ("td", "th") and self._tables == 1:
             if not self._rows:
                 self._rows.append([])
-            self._text = []
-            self._rows[-1].append("")
+            self._file_cell()
+            covers = dict(attrs)
+            columns, rows = _number(covers.get("colspan")) or 1, _number(covers.get("rowspan"))
+            self._rows[-1].append(Cell("", columns, rows, header=tag == "th" or self._in_head))
+        elif tag in ("thead", "tbody", "tfoot") and self._tables == 1:
+            self._in_head = tag == "thead"
         else:
             self._text.append(" ")
 
@@ -129,14 +139,18 @@ class _Reader(HTMLParser):
         if self._rows is None:
             return
         if tag in ("td", "th", "tr", "table") and self._tables == 1:
-            if self._rows and self._rows[-1] and not self._rows[-1][-1]:
-                self._rows[-1][-1] = "".join(self._text)
-            self._text = []
+            self._file_cell()
         if tag == "table":
             self._tables -= 1
             if not self._tables:
-                self.blocks.extend(table_rows(self._rows))
-                self._rows = None
+                self.blocks.extend(read_table(self._rows))
+                self._rows, self._in_head = None, False
+
+    def _file_cell(self) -> None:
+        """Put the text into the cell that is open; its end tag may be left out."""
+        if self._rows and self._rows[-1] and not self._rows[-1][-1].text:
+            self._rows[-1][-1] = replace(self._rows[-1][-1], text="".join(self._text))
+        self._text = []
 
     def handle_data(self, data: str) -> None:
         if not self._unread:
@@ -162,6 +176,12 @@ class _Reader(HTMLParser):
             self._items[-1] = True
         else:
             self.blocks.append(Block("paragraph", text))
+
+
+def _number(value: str | None) -> int:
+    """What a colspan or rowspan says; 1 where it says nothing usable, 0 where it says so: all rows that are left."""
+    said = (value or "").strip()
+    return int(said) if re.fullmatch(r"[0-9]{1,5}", said) else 1
 
 
 def read_html(text: str) -> list[Block]:

@@ -1,4 +1,4 @@
-"""A PDF's pages to lines of words with their place, size and weight. The only module that knows pdfium."""
+"""A PDF's pages to lines of words with their place, size and weight. With pictures.py the only one that knows pdfium."""
 
 import ctypes
 import math
@@ -13,15 +13,21 @@ from engine.documents.blocks import Block
 from engine.documents.pdf_layout import read_layout
 from engine.documents.pdf_lines import Line, Page, Rule, Word
 from engine.errors import InvalidInput
+from engine.watching import Watch, ignore
 
 _HYPHEN = 0x02  # how pdfium hands over a hyphen at the end of a line
 _MOST_PATHS = 20_000
 """Strokes a page may have before it is taken for a drawing whose lines are no table rules."""
 
+LONG = 50
+"""Pages; a longer PDF takes long enough to say where it stands."""
 
-def read_pdf(name: str, data: bytes) -> tuple[list[Block], int]:
+
+def read_pdf(name: str, data: bytes, *, watch: Watch = ignore) -> tuple[list[Block], int]:
     """
     The readable blocks of a PDF in order, and its number of pages. One page is open at a time.
+
+    `watch` hears of every tenth page of a PDF of more than `LONG` pages.
 
     Raises InvalidInput for a file that is encrypted, truncated or damaged, or that has pages but no text.
     """
@@ -36,7 +42,12 @@ def read_pdf(name: str, data: bytes) -> tuple[list[Block], int]:
             ) from None
         raise InvalidInput(f"{name} is a damaged PDF ({reason}). Save it again as PDF and load that.") from None
     try:
-        pages = [_read_page(name, document, number) for number in range(len(document))]
+        count = len(document)
+        pages = []
+        for number in range(count):
+            if count > LONG and number % 10 == 0:
+                watch(f"Reading {name}", number, count)
+            pages.append(_read_page(name, document, number))
         outline = _outline(document)
     finally:
         document.close()
@@ -80,7 +91,10 @@ def _read_page(name: str, document: pdfium.PdfDocument, number: int) -> Page:
         finally:
             textpage.close()
         width, height = page.get_size()
-        return Page(number + 1, width, height, lines, _rules(page))
+        rules = _rules(page)
+        upright = [(rule.y0 - 2, rule.y1 + 2) for rule in rules if not rule.level]
+        lines = [line if any(foot <= line.y <= top for foot, top in upright) else line.compact() for line in lines]
+        return Page(number + 1, width, height, lines, rules)
     finally:
         page.close()
 

@@ -5,7 +5,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from engine.documents.blocks import NUMBERED, Block, plain, row_text, table_rows
+from engine.documents.blocks import NUMBERED, Block, plain
+from engine.documents.pdf_columns import in_reading_order
 from engine.documents.pdf_furniture import without_furniture
 from engine.documents.pdf_lines import (
     SOFT_HYPHEN,
@@ -18,6 +19,7 @@ from engine.documents.pdf_lines import (
     right_edge,
 )
 from engine.documents.pdf_tables import Table, find_tables
+from engine.documents.tables import row_text, table_rows
 
 _ITEM = re.compile(r"(?:[-*•–·▪◦‣o\uf0b7\uf0a7]|\d{1,2}[.)]|[a-z][.)])\s+(?=\S)")
 _LABEL = re.compile(r"[\"']*\((?:[a-z]{1,3}|[A-Z]{1,3}|[ivx]+|\d{1,2})\)\s")
@@ -32,7 +34,7 @@ class _Measure:
 
     size: float
     leading: float
-    right: Mapping[int, float]  # page to where its full lines end
+    right: Mapping[tuple[int, int], float]  # page and column to where full lines end
     spelling: Spelling
     outline: Mapping[str, int]  # normalised title to level
 
@@ -50,15 +52,27 @@ def read_layout(pages: Sequence[Page], outline: Sequence[tuple[str, int]]) -> li
     """The blocks of the document in order; `outline` is its bookmarks as (title, level from 0)."""
     pages = without_furniture(pages)
     size = body_size(pages)
-    body = [line for page in pages for line in page.lines]
-    whole = right_edge(body, size)
-    edges = {page.number: right_edge(page.lines, size) if len(page.lines) > 15 else whole for page in pages}
+    pages = [in_reading_order(page, size) for page in pages]
+    edges = _right_edges(pages, size)
     named: dict[str, int] = {}
     for title, level in outline:
         named.setdefault(_bare(title), level)
     measure = _Measure(size, leading(pages, size), edges, Spelling.of(pages), named)
     pieces = _joined(list(_pieces(_without_contents(pages, measure), measure)), measure)
     return list(_blocks(pieces, measure))
+
+
+def _right_edges(pages: Sequence[Page], size: float) -> dict[tuple[int, int], float]:
+    """Where full lines end, for each column of each page; a page of few lines has the document's edge."""
+    columns: dict[tuple[int, int], list[Line]] = {}
+    for page in pages:
+        for line in page.lines:
+            columns.setdefault((page.number, line.column), []).append(line)
+    across = [line for lines in columns.values() for line in lines if line.column == 0]
+    whole = right_edge(across, size)
+    return {
+        place: right_edge(lines, size) if len(lines) > 15 or place[1] else whole for place, lines in columns.items()
+    }
 
 
 def _bare(text: str) -> str:
@@ -151,6 +165,8 @@ def _is_item(line: Line) -> bool:
 def _starts_anew(run: Sequence[Line], line: Line, measure: _Measure) -> bool:
     """Whether a new heading, paragraph or list item begins at `line`."""
     last = run[-1]
+    if line.column != last.column:
+        return True
     heading, was_heading = _looks_like_heading(line, measure), _looks_like_heading(run[0], measure)
     step = last.y - line.y
     if heading and was_heading:
@@ -175,7 +191,7 @@ def _starts_anew(run: Sequence[Line], line: Line, measure: _Measure) -> bool:
 def _broken_on_purpose(last: Line, line: Line, measure: _Measure) -> bool:
     """The next word would have fitted on the last line: its writer ended it there."""
     first = line.words[0]
-    room = measure.right[last.page] - last.x1
+    room = measure.right[last.page, last.column] - last.x1
     if last.text.endswith((SOFT_HYPHEN, "-", ",")) or line.text[0].islower():
         return False
     return room > (first.x1 - first.x0) + 2.5 * measure.size
@@ -191,7 +207,7 @@ def _indented(run: Sequence[Line], line: Line, measure: _Measure) -> bool:
 
 
 def _joined(pieces: Sequence[_Piece], measure: _Measure) -> list[_Piece]:
-    """Paragraphs and items that go on overleaf in one piece again."""
+    """Paragraphs and items that go on overleaf or in the next column in one piece again."""
     found: list[_Piece] = []
     for piece in pieces:
         last = found[-1] if found else None
@@ -199,7 +215,7 @@ def _joined(pieces: Sequence[_Piece], measure: _Measure) -> list[_Piece]:
             last is not None
             and last.kind in ("paragraph", "list_item")
             and piece.kind == "paragraph"
-            and last.lines[-1].page < piece.lines[0].page
+            and (last.lines[-1].page, last.lines[-1].column) != (piece.lines[0].page, piece.lines[0].column)
             and _goes_on(last.lines[-1], piece.lines[0], measure)
         ):
             found[-1] = _Piece(last.kind, last.lines + piece.lines)
@@ -213,7 +229,7 @@ def _goes_on(last: Line, line: Line, measure: _Measure) -> bool:
         return False
     if last.text.endswith((SOFT_HYPHEN, "-", ",")) or (line.text[0].islower() and not _ENDED.search(last.text)):
         return True
-    full = measure.right[last.page] - last.x1 < line.words[0].x1 - line.words[0].x0 + 2.5 * measure.size
+    full = measure.right[last.page, last.column] - last.x1 < line.words[0].x1 - line.words[0].x0 + 2.5 * measure.size
     return full and not _ENDED.search(last.text)
 
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from engine.documents.pdf_lines import Line, Page, Rule, Spelling, Word, join_lines
 
@@ -77,13 +78,51 @@ def _ruled(page: Page, box: Sequence[Rule], spelling: Spelling) -> Table | None:
     ]
     if not inside:
         return None
-    cells: dict[tuple[int, int], list[str]] = {}
+    held: dict[tuple[int, int], list[_Held]] = {}
     for at in inside:
-        row = sum(y > page.lines[at].y for y in ys)
-        for column, words in _by_column(page.lines[at].words, xs[1:-1]).items():
-            cells.setdefault((row, column), []).append(words)
-    rows = _rows(cells, len(xs) - 1, spelling)
+        line = page.lines[at]
+        row = sum(y > line.y for y in ys)
+        for column, text in _by_column(line.words, xs[1:-1]).items():
+            held.setdefault((row, column), []).append(_Held(text, line.y, line.size))
+    numbers = sorted({row for row, _ in held})
+    shown = {place: [part.text for part in parts] for place, parts in held.items()}
+    for column in range(len(xs) - 1):
+        for run in _runs(box, (xs[column] + xs[column + 1]) / 2, ys):
+            parts = [part for row in run for part in held.get((row, column), [])]
+            if len(run) > 1 and _stand_together(parts):
+                shown.update({(row, column): [part.text for part in parts] for row in run})
+    rows = tuple(
+        tuple(join_lines(shown.get((row, column), []), spelling) for column in range(len(xs) - 1)) for row in numbers
+    )
     return Table(rows, inside[0], frozenset(inside), tuple(xs)) if len(rows) > 1 else None
+
+
+@dataclass(frozen=True)
+class _Held:
+    """The words of one line in one cell."""
+
+    text: str
+    y: float
+    size: float
+
+
+def _runs(box: Sequence[Rule], middle: float, ys: Sequence[float]) -> list[list[int]]:
+    """The rows of one column, top to bottom, those together that no rule parts there: one cell covers them."""
+    parted = [
+        any(rule.level and abs(rule.y0 - y) <= _NEAR and rule.x0 <= middle <= rule.x1 for rule in box)
+        for y in reversed(ys)
+    ]
+    runs = [[1]]
+    for row in range(2, len(ys)):
+        if parted[row - 1]:
+            runs.append([])
+        runs[-1].append(row)
+    return runs
+
+
+def _stand_together(parts: Sequence[_Held]) -> bool:
+    """One text on lines that follow one another: what stands further apart belongs to rows of their own."""
+    return bool(parts) and all(one.y - two.y <= 1.5 * one.size for one, two in pairwise(parts))
 
 
 def _by_column(words: Sequence[Word], edges: Sequence[float]) -> dict[int, str]:
@@ -142,12 +181,20 @@ def _table_of(page: Page, run: Sequence[int], size: float, spelling: Spelling) -
     row = -1
     for line in lines:
         found = _by_column(line.words, edges)
-        if 0 in found:
+        if 0 not in found and len(edges) > 1 and _is_row_of_its_own(found, len(edges) + 1):
+            row += 1
+            cells[row, 0] = list(cells.get((row - 1, 0), []))  # the cell above reaches down
+        elif 0 in found:
             row += 1
         for column, text in found.items():
             cells.setdefault((row, column), []).append(text)
     rows = _rows(cells, len(edges) + 1, spelling)
     return Table(rows, run[0], frozenset(run), tuple(edges)) if len(rows) > 2 else None
+
+
+def _is_row_of_its_own(found: dict[int, str], columns: int) -> bool:
+    """Every cell but the first begins anew: no line that only goes on with the row above."""
+    return len(found) == columns - 1 and all(text[0].isupper() or text[0].isdigit() for text in found.values())
 
 
 def _strips(lines: Sequence[Line], size: float) -> list[float]:
