@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 from engine.calls import Caller, Estimate, StoredCalls
 from engine.facts import facts_of
 from engine.generate import EmbeddedGenerator, Generator
-from engine.generation import GenerationConfig, Watch, ignore, never
+from engine.generation import GenerationConfig, never
 from engine.judging import Bench, ModelJudge, examine, set_paper, sources_in
 from engine.records import Document
 from engine.teacher import Teacher, TeacherSettings
+from engine.watching import Watch, ignore
 
 if TYPE_CHECKING:
     from engine.workspace import Workspace

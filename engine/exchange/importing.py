@@ -14,12 +14,12 @@ from engine.exchange.shapes import Pair, as_pair, sound
 from engine.exchange.sources import MOST_ROWS, Source, digest_of_files, opened
 from engine.exchange.wording import Wording, loose
 from engine.facts import kind_of
-from engine.generation import Watch, ignore
 from engine.quality import Repeats, malformed
 from engine.records import DatasetVersion, Example, ExampleKind, Fact, LedgerRow, Passage, Split
 from engine.splitting import TEST_SHARE, hold_out, keep_apart, split_of
 from engine.store import Store
 from engine.tasks import Task
+from engine.watching import Watch, ignore
 
 NEXT_STEPS = {
     "near-duplicate": "Leave it out, or ask it in other words.",
