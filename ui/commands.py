@@ -45,6 +45,9 @@ def generate(workspace: Workspace, options: Namespace, screen: Screen) -> dict[s
     """Documents to a gated, split dataset version."""
     task = task_named(options.task)
     datasets.check_name(options.dataset)
+    from ui.versions import question_files, show_checks
+
+    apart_from = tuple(question_files(options.apart_from))
     read = workspace.add_files([Path(name) for name in options.files], masking=options.mask, watch=screen.watch)
     notes = [note for document in read.documents for note in notes_on(document)]
     for sentence in [*(f"Left out: {refused}" for refused in read.refused), *notes]:
@@ -56,6 +59,7 @@ def generate(workspace: Workspace, options: Namespace, screen: Screen) -> dict[s
         seed=options.seed,
         teacher=options.teacher,
         judge=options.judge,
+        apart_from=apart_from,
     )
     if config.teacher:
         screen.say("Asking the teacher twice, to see how long it takes …")
@@ -78,11 +82,14 @@ def generate(workspace: Workspace, options: Namespace, screen: Screen) -> dict[s
     for reason, rows in list(reasons.items())[:12]:
         screen.say(f"  {rows:5} not kept: {reason}")
     _show_helpers(version.recipe, screen)
+    show_checks(version, screen)
     helpers = {name: version.recipe[name] for name in ("teacher", "judge") if name in version.recipe}
     return {
         "dataset": version.title,
         "counts": version.counts,
         "rejected": reasons,
+        "apart_from": version.recipe["apart_from"],
+        "leakage": version.recipe["leakage"],
         "refused_files": read.refused,
         "notes": notes,
         **helpers,
@@ -111,7 +118,7 @@ def next_dataset(workspace: Workspace, options: Namespace, screen: Screen) -> di
     """The next version of a dataset, with the votes and labels given since."""
     parent = workspace.store.dataset(options.dataset)
     version = datasets.next_version(workspace.store, parent, now=workspace.now())
-    screen.say(f"{version.title}, from {parent.title}: {_counts(version.counts)}")
+    screen.say(f"{version.title}, from {parent.title}: {counts_in_words(version.counts)}")
     screen.say(f"Votes taken in: {version.recipe['votes'] or 'none'}; labels: {version.recipe['labels'] or 'none'}")
     return {
         "dataset": version.title,
@@ -133,7 +140,7 @@ def train(workspace: Workspace, options: Namespace, screen: Screen) -> dict[str,
         mode=options.mode,
         **({"max_steps": options.max_steps} if options.max_steps else {}),
     )
-    job = workspace.train(config)
+    job = workspace.update(config, options.parent) if options.parent else workspace.train(config)
     screen.say(f"{job.title}, as job {job.id}. Ctrl-C stops it and keeps what is learned.")
     return watch_job(job, screen)
 
@@ -252,7 +259,7 @@ def import_rows(workspace: Workspace, options: Namespace, screen: Screen) -> dic
     )
     version, reasons = done.version, workspace.store.rejections(done.version.id)
     read_as = ", ".join(f"{name} as {format}" for name, format in done.formats.items())
-    screen.say(f"{version.title}, from {read_as}: {_counts(version.counts)}")
+    screen.say(f"{version.title}, from {read_as}: {counts_in_words(version.counts)}")
     for note in done.notes:
         screen.say(f"  note: {note}")
     by_reason: dict[tuple[str, str], list[int]] = {}
@@ -371,7 +378,7 @@ def _writable(name: str) -> Path:
     return path
 
 
-def _counts(counts: Any) -> str:
+def counts_in_words(counts: Any) -> str:
     return (
         f"{counts['proposed']} rows proposed = {counts['kept']} kept + {counts['rejected']} rejected + {counts['failed']} failed; "
         f"{counts['train']} to train, {counts['probe']} and {counts['test']} held out"
