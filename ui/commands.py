@@ -25,6 +25,7 @@ from evals.questions import read_questions
 from evals.ranking import as_rows, leaderboard
 from evals.run import evaluate, read_share
 from ui.terminal import Screen
+from ui.versions import counts_in_words, question_files, show_checks
 
 POLL_S = 0.5
 MOST_SHOWN = 20
@@ -45,8 +46,6 @@ def generate(workspace: Workspace, options: Namespace, screen: Screen) -> dict[s
     """Documents to a gated, split dataset version."""
     task = task_named(options.task)
     datasets.check_name(options.dataset)
-    from ui.versions import question_files, show_checks
-
     apart_from = tuple(question_files(options.apart_from))
     read = workspace.add_files([Path(name) for name in options.files], masking=options.mask, watch=screen.watch)
     notes = [note for document in read.documents for note in notes_on(document)]
@@ -376,10 +375,3 @@ def _writable(name: str) -> Path:
     if path.is_dir():
         raise InvalidInput(f"{path} is a folder. Name a file.")
     return path
-
-
-def counts_in_words(counts: Any) -> str:
-    return (
-        f"{counts['proposed']} rows proposed = {counts['kept']} kept + {counts['rejected']} rejected + {counts['failed']} failed; "
-        f"{counts['train']} to train, {counts['probe']} and {counts['test']} held out"
-    )

@@ -1,7 +1,7 @@
 """Dataset versions on the command line: a new edition taken in, two versions compared, foreign questions kept apart."""
 
 from argparse import Namespace
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,6 @@ from engine.leakage import QuestionFile, read_question_file
 from engine.records import DatasetVersion
 from engine.updating import update_version
 from engine.workspace import Workspace
-from ui.commands import counts_in_words
 from ui.terminal import Screen
 
 MOST_LINES = 12
@@ -62,6 +61,14 @@ def compare_versions(workspace: Workspace, options: Namespace, screen: Screen) -
 def question_files(named: Sequence[str] | None) -> list[QuestionFile]:
     """The files whose questions no training row may be close to."""
     return [read_question_file(Path(name)) for name in named or ()]
+
+
+def counts_in_words(counts: Mapping[str, int]) -> str:
+    """A version's ledger in one line."""
+    return (
+        f"{counts['proposed']} rows proposed = {counts['kept']} kept + {counts['rejected']} rejected + {counts['failed']} failed; "
+        f"{counts['train']} to train, {counts['probe']} and {counts['test']} held out"
+    )
 
 
 def show_checks(version: DatasetVersion, screen: Screen) -> None:
