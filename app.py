@@ -87,6 +87,21 @@ def _arguments_of_the_loop(verb: Verb) -> None:
     generate.add_argument("--price-out", type=float, metavar="P", help="price of a million tokens the teacher writes")
     generate.add_argument("--mask", action="store_true", help="replace contact details and other personal data first")
     generate.add_argument("files", nargs="+", metavar="FILES", help="documents, folders of documents, zip archives")
+    update = verb("update", "the next dataset version, from a new edition of some of its documents")
+    update.add_argument("--dataset", required=True, help="NAME or NAME:NUMBER")
+    update.add_argument("--seed", type=int, default=0)
+    update.add_argument("--mask", action="store_true", help="replace contact details and other personal data first")
+    update.add_argument("files", nargs="+", metavar="NEWFILES", help="new editions; documents not named stay")
+    for making in (generate, update):
+        making.add_argument(
+            "--apart-from",
+            action="append",
+            metavar="F.jsonl",
+            help="keep training rows apart from the questions of this file; may be given several times",
+        )
+    compare = verb("compare", "rows and facts in which two dataset versions differ")
+    compare.add_argument("old", metavar="OLD", help="NAME:NUMBER")
+    compare.add_argument("new", metavar="NEW", help="NAME:NUMBER")
     following = verb("next", "the next dataset version, with the votes and labels given since")
     following.add_argument("--dataset", required=True, help="NAME or NAME:NUMBER")
     train = verb("train", "fine-tune an adapter on a dataset version")
@@ -96,6 +111,9 @@ def _arguments_of_the_loop(verb: Verb) -> None:
     train.add_argument("--preset", default="balanced", choices=("quick", "balanced", "thorough"))
     train.add_argument("--method", default="sft", choices=("sft",))
     train.add_argument("--mode", default="closed", choices=("closed",))
+    train.add_argument(
+        "--from", dest="parent", metavar="ADAPTER", help="go on from it: teach it what is new, in a third of the steps"
+    )
     train.add_argument("--seed", type=int, default=0)
     train.add_argument("--max-steps", type=int, help="stop after so many steps, whatever the preset says")
     answer = verb("answer", "one answer row for each question row")
@@ -150,13 +168,15 @@ def _arguments_of_the_registry(verb: Verb) -> None:
 
 
 def _run(workspace: "Workspace", options: argparse.Namespace) -> int:
-    from ui import commands
+    from ui import commands, versions
     from ui.terminal import Screen
 
     named = {
         "evaluate": commands.evaluate_models,
         "leaderboard": commands.show_leaderboard,
         "next": commands.next_dataset,
+        "update": versions.update_dataset,
+        "compare": versions.compare_versions,
         "jobs": commands.jobs_command,
         "import": commands.import_rows,
     }

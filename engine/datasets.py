@@ -7,8 +7,9 @@ from dataclasses import replace
 from typing import Any
 
 from engine.errors import InvalidInput
+from engine.leakage import leakage
 from engine.phrasing import Wording, spoken
-from engine.quality import too_close, word_set
+from engine.quality import HeldOut, word_set
 from engine.records import (
     REFUSAL,
     Battle,
@@ -35,9 +36,10 @@ def next_version(store: Store, parent: DatasetVersion, *, seed: int = 0, now: st
     """
     labels = {label.example_id: label for label in store.labels(parent.id)}
     kept = store.rows(parent.id, state="kept")
-    carried = [_relabelled(row, labels.get(row.example.id)) for row in kept if row.example.form != "vote"]
-    voted = [pair for pair in store.voted_battles() if pair[0].task == parent.task]
-    held_out = [word_set(row.example.question) for row in kept if row.split in ("probe", "test")]
+    carried = [relabelled(row, labels.get(row.example.id)) for row in kept if row.example.form != "vote"]
+    outdated = parent.recipe.get("outdated_votes", [])
+    voted = [pair for pair in store.voted_battles() if pair[0].task == parent.task and pair[1].id not in outdated]
+    held_out = HeldOut(row.example.question for row in kept if row.split in ("probe", "test"))
     won = list(_voted_rows(voted, held_out, random.Random(seed)))
     asked = {word_set(row.example.question) for row in won if row.state == "kept"}
     carried = [_outvoted(row, asked) for row in carried]
@@ -49,7 +51,7 @@ def next_version(store: Store, parent: DatasetVersion, *, seed: int = 0, now: st
             "There is no vote and no label yet, so the next version would be this one. Vote in the Arena first."
         )
     recipe = {**parent.recipe, "votes": used, "labels": sorted(label.id for label in labels.values())}
-    return _save(
+    return save_version(
         store,
         parent.name,
         carried + won,
@@ -105,7 +107,7 @@ def check_name(name: str) -> None:
         )
 
 
-def _relabelled(row: LedgerRow, label: Label | None) -> LedgerRow:
+def relabelled(row: LedgerRow, label: Label | None) -> LedgerRow:
     """A row as its label leaves it: corrected, turned into a refusal, or rejected; the label is named."""
     if label is None or (label.verdict in ("right", "unclear") and not label.gold):
         return row
@@ -123,9 +125,7 @@ def _relabelled(row: LedgerRow, label: Label | None) -> LedgerRow:
     )
 
 
-def _voted_rows(
-    voted: Sequence[tuple[Battle, Vote]], held_out: Sequence[frozenset[str]], rng: random.Random
-) -> Iterator[LedgerRow]:
+def _voted_rows(voted: Sequence[tuple[Battle, Vote]], held_out: HeldOut, rng: random.Random) -> Iterator[LedgerRow]:
     """The better answer, or the rater's repair of it, in a few wordings; ties and "both bad" without a repair teach nothing."""
 
     taken: dict[frozenset[str], str] = {}
@@ -143,7 +143,7 @@ def _voted_rows(
             )
         elif len(verdicts[battle.id]) > 1:
             yield LedgerRow(replace(example, id=f"vote-{vote.id}"), "rejected", "raters disagree on this battle")
-        elif too_close(battle.question, held_out):
+        elif held_out.near(battle.question):
             yield LedgerRow(replace(example, id=f"vote-{vote.id}"), "rejected", "too close to a held-out question")
         elif (before := taken.get(word_set(battle.question))) is not None:
             says = "the same" if before == answer else "otherwise"
@@ -153,7 +153,7 @@ def _voted_rows(
                 spoken(Wording("vote", battle.question, answer), rng).question for _ in range(2 * WORDINGS_PER_VOTE)
             ]
             taken[word_set(battle.question)] = answer
-            apart = [question for question in dict.fromkeys(questions) if not too_close(question, held_out)]
+            apart = [question for question in dict.fromkeys(questions) if not held_out.near(question)]
             for number, question in enumerate(apart[:WORDINGS_PER_VOTE]):
                 row = replace(example, id=f"vote-{vote.id}-{number}", question=question)
                 yield LedgerRow(row, "kept", "", "train")
@@ -166,7 +166,7 @@ def _outvoted(row: LedgerRow, asked: Container[frozenset[str]]) -> LedgerRow:
     return row
 
 
-def _save(
+def save_version(
     store: Store,
     name: str,
     rows: Sequence[LedgerRow],
@@ -182,4 +182,4 @@ def _save(
     store.add_facts(version.id, facts)
     for start in range(0, len(rows), BATCH):
         store.add_rows(version.id, rows[start : start + BATCH])
-    return store.finish_dataset(version.id, now=now)
+    return store.finish_dataset(version.id, noted={"leakage": leakage(rows).as_recipe()}, now=now)

@@ -50,6 +50,7 @@ def run(folder: Path, progress: Progress, interruption: Interruption) -> None:
             documents,
             generator_of(workspace, config, run=version.title, stopped=stop),
             bench=bench_of(workspace, config, documents, run=version.title, stopped=stop, watch=watch),
+            apart_from=config.apart_from,
             now=workspace.now,
             watch=watch,
             stop=stop,

@@ -21,6 +21,7 @@ from engine.errors import InvalidInput, NotFound
 from engine.facts import facts_of
 from engine.generate import REFUSAL_SHARE, EmbeddedGenerator, Generator
 from engine.judging import Bench
+from engine.leakage import QuestionFile, apart_from_recipe, keep_apart_from, leakage
 from engine.quality import RULES, Gates
 from engine.records import DatasetVersion, Document, Job, LedgerRow, Proposal
 from engine.settings import QUIET, Settings
@@ -50,6 +51,7 @@ class GenerationConfig:
     seed: int = 0
     teacher: str = ""  # the model that writes the questions, as models are named everywhere; "": the embedded rules
     judge: str = ""  # the model that reads rows beside their source; "": nobody
+    apart_from: tuple[QuestionFile, ...] = ()  # no training row is close to one of their questions
 
 
 def make_version(
@@ -62,6 +64,7 @@ def make_version(
     now: str,
     generator: Generator | None = None,
     bench: Bench | None = None,
+    apart_from: Sequence[QuestionFile] = (),
     watch: Watch = ignore,
 ) -> DatasetVersion:
     """
@@ -72,7 +75,9 @@ def make_version(
     config = GenerationConfig(name, tuple(document.id for document in documents), task.name, seed)
     generator = generator or EmbeddedGenerator()
     version = begin_version(store, documents, config, generator=generator.name, now=now)
-    finished = fill_version(store, version, documents, generator, bench=bench, now=lambda: now, watch=watch)
+    finished = fill_version(
+        store, version, documents, generator, bench=bench, apart_from=apart_from, now=lambda: now, watch=watch
+    )
     assert finished is not None, "nobody asked it to stop"
     return finished
 
@@ -112,6 +117,7 @@ def fill_version(
     generator: Generator,
     *,
     bench: Bench | None = None,
+    apart_from: Sequence[QuestionFile] = (),
     now: Callable[[], str],
     watch: Watch = ignore,
     stop: Callable[[], bool] = never,
@@ -144,7 +150,7 @@ def fill_version(
                 return None
         watch("Proposing and checking rows", len(rows), max(about, len(rows)))
     store.add_rows(version.id, rows[written:])
-    split = balanced(hold_out(rows), refusal_share=REFUSAL_SHARE)
+    split = balanced(keep_apart_from(apart_from, hold_out(rows)), refusal_share=REFUSAL_SHARE)
     if not any(row.split == "train" for row in split):
         store.discard_dataset(version.id)
         raise InvalidInput(
@@ -152,7 +158,8 @@ def fill_version(
         )
     revised = [after for before, after in zip(rows, split, strict=True) if after != before]
     watch("Proposing and checking rows", len(rows), len(rows))
-    noted = {**generator.provenance(), **(bench.provenance() if bench else {})}
+    checked = {"apart_from": apart_from_recipe(apart_from, split), "leakage": leakage(split).as_recipe()}
+    noted = {**generator.provenance(), **(bench.provenance() if bench else {}), **checked}
     return store.finish_dataset(version.id, revised=revised, noted=noted, now=now())
 
 
@@ -199,7 +206,9 @@ def read_config(folder: Path) -> tuple[int, GenerationConfig]:
     try:
         entry = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
         dataset_id = int(entry.pop("dataset_id"))
-        return dataset_id, GenerationConfig(**{**entry, "documents": tuple(entry["documents"])})
+        files = (QuestionFile(**{**file, "questions": tuple(file["questions"])}) for file in entry["apart_from"])
+        given = {**entry, "documents": tuple(entry["documents"]), "apart_from": tuple(files)}
+        return dataset_id, GenerationConfig(**given)
     except (OSError, ValueError, KeyError, TypeError):
         raise NotFound(f"{folder} holds no generation. Generate a dataset first.") from None
 

@@ -13,7 +13,8 @@ from statistics import median
 from typing import Any, Literal
 
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model
+from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
+from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
 from engine.embedded import ensure_embedded
@@ -52,10 +53,11 @@ def base_folder(base: str, models_dir: Path) -> Path:
     return folder
 
 
-def load_for_training(folder: Path, config: TrainingConfig, *, dtype: Number) -> PeftModel:
+def load_for_training(folder: Path, config: TrainingConfig, *, dtype: Number, parent: Path | None = None) -> PeftModel:
     """
-    The base from disk in `dtype`, frozen, with fresh float32 LoRA weights (the same for the same seed).
+    The base from disk in `dtype`, frozen, with float32 LoRA weights: fresh (the same for the same seed), or `parent`'s.
 
+    `parent` is a safetensors file that PEFT saved. Raises `InvalidInput` when it has not the config's LoRA shape.
     Layers below `layers_from` carry no LoRA, so autograd stores nothing for them and the backward pass ends above.
     """
     base = AutoModelForCausalLM.from_pretrained(
@@ -75,7 +77,21 @@ def load_for_training(folder: Path, config: TrainingConfig, *, dtype: Number) ->
     )
     torch.manual_seed(config.seed)
     model: PeftModel = get_peft_model(base, lora)
+    if parent is not None:
+        _take_over(model, parent, config)
     return model.train()
+
+
+def _take_over(model: PeftModel, parent: Path, config: TrainingConfig) -> None:
+    """Every LoRA weight from the file, none left fresh and none left over."""
+    weights = load_file(parent)
+    wanted = {name: tensor.shape for name, tensor in get_peft_model_state_dict(model).items()}
+    if wanted != {name: tensor.shape for name, tensor in weights.items()}:
+        raise InvalidInput(
+            f"The adapter {config.parent} has other LoRA weights than this run would train. "
+            "Train with its rank, modules and layers, or from the beginning."
+        )
+    set_peft_model_state_dict(model, weights)
 
 
 class FairClock:

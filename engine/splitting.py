@@ -56,34 +56,51 @@ def balanced(rows: Iterable[LedgerRow], *, refusal_share: float) -> list[LedgerR
     ]
 
 
-def hold_out(rows: Iterable[LedgerRow]) -> list[LedgerRow]:
-    """Hold out some wordings of trained facts as the probe, then drop training rows too close to anything held out."""
-    return keep_apart(draw_probe(rows))
+def hold_out(rows: Iterable[LedgerRow], *, beside: Sequence[LedgerRow] = ()) -> list[LedgerRow]:
+    """
+    Hold out some wordings of trained facts as the probe, then drop training rows too close to anything held out.
+
+    `beside` are rows of the same version that stay as they are: nothing is held out that one of them gives away, and
+    nothing trained that gives one of them away.
+    """
+    return keep_apart(draw_probe(rows, beside=beside), beside=beside)
 
 
-def draw_probe(rows: Iterable[LedgerRow]) -> list[LedgerRow]:
+def draw_probe(rows: Iterable[LedgerRow], *, beside: Sequence[LedgerRow] = ()) -> list[LedgerRow]:
     """
     Hold out some wordings of trained facts as the probe, and ask each test fact in a few wordings only.
 
     Held-out wordings are natural questions: a template ("What is the rule on …?") would be close to half the training rows.
     """
-    gated = _fewer_wordings_of_test_facts(rows)
+    standing = HeldOut(row.example.question for row in beside if row.split == "train")
+    gated = [_unspoilt(row, standing) for row in _fewer_wordings_of_test_facts(rows)]
     trained = [row for row in gated if row.split == "train" and row.example.kind != "statement"]
     wanted = min(PROBE_ROWS, len(trained) // 10)
     probe: set[str] = set()
     for kind, share in (("answerable", 0.7), ("unanswerable", 0.3)):
         taken: dict[str, str] = {}
         for row in sorted(trained, key=lambda row: _position(row.example.id)):
-            if row.example.kind == kind and row.example.form not in TEMPLATES:
-                taken.setdefault(row.example.fact_id, row.example.id)
+            example = row.example
+            if example.kind == kind and example.form not in TEMPLATES and not standing.near(example.question):
+                taken.setdefault(example.fact_id, example.id)
         probe.update(list(taken.values())[: round(share * wanted)])
     return [replace(row, split="probe") if row.example.id in probe else row for row in gated]
 
 
-def keep_apart(rows: Sequence[LedgerRow]) -> list[LedgerRow]:
-    """The rows as they are, but that a training row too close to anything held out is rejected."""
-    held_out = HeldOut(row.example.question for row in rows if row.split in ("probe", "test") and row.example.question)
+def keep_apart(rows: Sequence[LedgerRow], *, beside: Sequence[LedgerRow] = ()) -> list[LedgerRow]:
+    """The rows as they are, but that a training row too close to anything held out, here or `beside`, is rejected."""
+    held_out = HeldOut(
+        row.example.question
+        for row in (*rows, *beside)
+        if row.split in ("probe", "test") and row.example.kind != "statement"
+    )
     return [_apart(row, held_out) for row in rows]
+
+
+def _unspoilt(row: LedgerRow, standing: HeldOut) -> LedgerRow:
+    if row.split == "test" and standing.near(row.example.question):
+        return LedgerRow(row.example, "rejected", "too close to a training question, so it cannot be held out")
+    return row
 
 
 def _fewer_wordings_of_test_facts(rows: Iterable[LedgerRow]) -> list[LedgerRow]:

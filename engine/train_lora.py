@@ -32,7 +32,7 @@ from engine.prompts import load_chat_template, load_tokenizer
 from engine.settings import Settings, go_quiet
 from engine.sft import RECENT_STEPS, NotFinite, NotSaved, Watch, build_trainer, first_line
 from engine.shared_prefix import TrainingRow, batches_per_epoch, collate, encode_row, plan_batches
-from engine.training import TrainingConfig, read_config, read_rows, resolved, steps_within, write_config
+from engine.training import PARENT, TrainingConfig, read_config, read_rows, resolved, steps_within, write_config
 
 CHECKPOINTS, BUILT, LAST_GOOD = "checkpoints", "built", "last_good"
 LOGGER = logging.getLogger("engine.train_lora")
@@ -109,7 +109,7 @@ def prepare(folder: Path, progress: Progress, *, models_dir: Path) -> Prepared:
     rows, left_out = encode_rows(folder, base, config)
 
     def load(dtype: Number) -> PeftModel:
-        return load_for_training(base, config, dtype=dtype)
+        return load_for_training(base, config, dtype=dtype, parent=folder / PARENT if config.parent else None)
 
     if config.max_steps is None or config.dtype == "auto":
         progress.update(now=True, message="Timing a few steps.")

@@ -14,18 +14,19 @@ from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from engine import jobs
-from engine.adapters import check_name
+from engine.adapters import WEIGHTS, check_name, read_adapter
 from engine.errors import InvalidInput, Unavailable
-from engine.records import Job, Mode
+from engine.records import Adapter, Job, Mode
 from engine.settings import PATIENT, QUIET
 
-CONFIG, ROWS = "config.json", "rows.jsonl"
+CONFIG, ROWS, PARENT = "config.json", "rows.jsonl", "parent.safetensors"
 EMBEDDED = "base"
 KIND = "training"
 FREE_MIB = 400  # two checkpoints with their optimiser, the adapter twice, the log
 Preset = Literal["quick", "balanced", "thorough"]
 Method = Literal["sft"]
 Dtype = Literal["auto", "float32", "bfloat16"]
+SHAPE = ("rank", "alpha", "target_modules", "layers_from")
 PARTS = ("q", "k", "v", "o", "gate", "up", "down")
 
 
@@ -57,6 +58,9 @@ class TrainingConfig:
     max_tokens: int = 1024  # a longer row is left out and counted
     dtype: Dtype = "auto"  # of the base's frozen weights; "auto" is resolved by timing a step of each
     threads: int = 2
+    parent: str = ""  # the adapter an update run goes on from
+    parent_digest: str = ""  # of its weights
+    first_steps: int | None = None  # of the run that began the chain of updates
 
     def __post_init__(self) -> None:
         for name, hint in _HINTS.items():
@@ -142,10 +146,13 @@ def start_training(
     if adapters_dir.resolve() != (runs.parent / "adapters").resolve():
         raise ValueError(f"{adapters_dir} is not beside {runs}")
     _check_base(config.base)
+    parent = _parent_weights(config, adapters_dir) if config.parent else None
     check_disk(runs)
 
     def prepare(folder: Path) -> None:
         write_config(folder, config)
+        if parent:
+            shutil.copyfile(parent, folder / PARENT)  # the run outlives the adapter it goes on from
         with (folder / ROWS).open("w", encoding="utf-8") as file:
             file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
 
@@ -157,6 +164,25 @@ def start_training(
         env=worker_environment(models_dir, threads=config.threads),
         now=now,
         prepare=prepare,
+    )
+
+
+def going_on_from(config: TrainingConfig, parent: Adapter) -> TrainingConfig:
+    """
+    The config of an update run: it goes on from the weights of `parent`, so it has that run's base and LoRA shape.
+
+    `max_steps` and the rows are the caller's to choose. Raises `InvalidInput` when the config names another base.
+    """
+    if config.base not in (EMBEDDED, parent.base):
+        raise InvalidInput(
+            f"{parent.name} was trained on the base {parent.base}, so it cannot go on from there on {config.base}. "
+            "Leave --base out, or train without --from."
+        )
+    before = parent.card.get("config", {})
+    shape: dict[str, Any] = {name: before[name] for name in SHAPE if name in before}
+    first = before.get("first_steps") or parent.card.get("steps")
+    return replace(
+        config, base=parent.base, parent=parent.name, parent_digest=parent.digest, first_steps=first, **shape
     )
 
 
@@ -230,6 +256,26 @@ def resolved(config: TrainingConfig, *, max_steps: int, dtype: Dtype) -> Trainin
     return replace(config, max_steps=max_steps, dtype=dtype)
 
 
+def _parent_weights(config: TrainingConfig, adapters_dir: Path) -> Path:
+    """The file to go on from. Raises `InvalidInput` unless it is the named one and has the config's base and LoRA shape."""
+    parent = read_adapter(adapters_dir, config.parent)
+    if parent.digest != config.parent_digest:
+        raise InvalidInput(f"The adapter {parent.name} is another one than when this run was planned. Plan it again.")
+    if parent.base != config.base:
+        raise InvalidInput(
+            f"{parent.name} was trained on the base {parent.base}, so it cannot go on from there on {config.base}. "
+            "Choose the same base, or train from the beginning."
+        )
+    before = parent.card.get("config", {})
+    for name in SHAPE:
+        if name in before and before[name] != getattr(config, name):
+            raise InvalidInput(
+                f"{parent.name} was trained with {name} {before[name]!r}, so it cannot go on with {getattr(config, name)!r}. "
+                "Choose the same, or train from the beginning."
+            )
+    return Path(parent.folder) / WEIGHTS
+
+
 def _check_base(base: str) -> None:
     """The embedded model, a folder with a config.json, or something shaped like a Hugging Face id."""
     if base == EMBEDDED:
@@ -283,6 +329,7 @@ def _check_ranges(config: TrainingConfig) -> None:
         ("max_minutes", config.max_minutes is None or 0 < config.max_minutes <= 100_000, "above 0, or nothing"),
         ("max_steps", config.max_steps is None or config.max_steps >= 1, "1 or more, or nothing"),
         ("max_tokens", config.max_tokens >= 16, "16 or more"),
+        ("first_steps", config.first_steps is None or config.first_steps >= 1, "1 or more, or nothing"),
         ("threads", 1 <= config.threads <= 1024, "from 1 to 1024"),
     ]
     for name, holds, wanted in checks:

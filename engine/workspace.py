@@ -2,13 +2,13 @@
 
 import os
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from threading import Lock, get_ident
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from engine.adapters import list_adapters, read_adapter
 from engine.backends import ChatModel
@@ -21,12 +21,13 @@ from engine.errors import InvalidInput, Unavailable
 from engine.generation import GenerationConfig, start_generation
 from engine.jobs import find_job, list_jobs
 from engine.personal import mask
-from engine.records import Adapter, Document, Job
+from engine.records import Adapter, DatasetVersion, Document, Job
+from engine.replay import update_rows, update_steps
 from engine.samples import MARKDOWN, PDF
 from engine.settings import Settings
 from engine.store import Store
 from engine.tasks import task_named
-from engine.training import TrainingConfig, start_training
+from engine.training import TrainingConfig, going_on_from, start_training
 from engine.watching import Watch, ignore
 
 if TYPE_CHECKING:
@@ -154,10 +155,34 @@ class Workspace:
         """
         version = self.store.dataset(config.dataset)
         config = replace(config, dataset=version.title, threads=self.settings.threads)
-        rows = training_rows(self.store.rows(version.id, split="train"), task_named(version.task))
+        return self._start(config, self._training_rows(version))
+
+    def update(self, config: TrainingConfig, adapter: str) -> Job:
+        """
+        Start an update run: go on from a finished adapter with what the dataset version has that it was not taught.
+
+        The rows are those, and a replayed sample of the rest; the steps are fewer than a third of the first run's. Raises
+        what `train`, `going_on_from` and `update_rows` raise; then nothing was started.
+        """
+        parent = read_adapter(self.adapters_dir, adapter)
+        version = self.store.dataset(config.dataset)
+        config = going_on_from(replace(config, dataset=version.title, threads=self.settings.threads), parent)
+        taught = self._training_rows(self.store.dataset(parent.dataset))
+        rows = update_rows(self._training_rows(version), taught, rng=random.Random(config.seed))
+        if config.max_steps is None:
+            questions = sum(row["kind"] != "statement" for row in rows)
+            first = config.first_steps or round(len(taught) / config.batch_size)
+            steps = update_steps(questions, batch_size=config.batch_size, first_steps=first)
+            config = replace(config, max_steps=steps)
+        return self._start(config, rows)
+
+    def _training_rows(self, version: DatasetVersion) -> list[dict[str, Any]]:
+        return list(training_rows(self.store.rows(version.id, split="train"), task_named(version.task)))
+
+    def _start(self, config: TrainingConfig, rows: Sequence[Mapping[str, Any]]) -> Job:
         return start_training(
             config,
-            list(rows),
+            rows,
             runs=self.runs_dir,
             adapters_dir=self.adapters_dir,
             models_dir=self.settings.models,

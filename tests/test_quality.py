@@ -1,13 +1,12 @@
 """The gates: what is kept, what is not, and why."""
 
-import random
 from dataclasses import replace
 
 import pytest
 
 from engine.documents import read_bytes
 from engine.facts import find_facts
-from engine.quality import Gates, HeldOut, Repeats, too_close, word_set
+from engine.quality import Gates, Repeats
 from engine.records import REFUSAL, Example
 
 DOCUMENT = read_bytes(
@@ -97,35 +96,6 @@ def test_a_yes_no_question_may_name_the_value_it_asks_about(gates):
 def test_each_version_has_gates_of_its_own():
     for _ in range(2):
         assert Gates(DOCUMENT.passages, list(FACTS.values())).reason_against(proposed()) == ""
-
-
-@pytest.mark.parametrize(
-    ("one", "other", "close"),
-    [
-        ("how many days of leave do I get", "how many days of leave do we get", True),  # 7 of 9 words: 0.78
-        ("how many days of leave", "how many weeks of leave", False),  # 4 of 6: 0.67
-        ("a b c d e f g", "a b c d e f g h i j", True),  # 7 of 10: exactly 0.7
-        ("leave leave leave", "Leave?", True),  # words count once
-        ("", "leave", False),
-    ],
-)
-def test_closeness_is_the_jaccard_index_of_words_from_seven_tenths_on(one, other, close):
-    assert too_close(one, [word_set(other)]) is close
-    assert too_close(other, [frozenset({"unrelated"}), word_set(one)]) is close
-
-
-def test_nothing_is_close_to_nothing_held_out():
-    assert not too_close("how many days", [])
-
-
-def test_an_index_of_held_out_questions_says_what_looking_at_each_of_them_says():
-    rng = random.Random(0)
-    texts = [" ".join(rng.choices("abcdefghijkl", k=rng.randint(1, 12))) for _ in range(600)]
-    held_out, asked = texts[:200], texts[200:]
-    index, sets = HeldOut(held_out), [word_set(text) for text in held_out]
-    said = [(index.near(text), too_close(text, sets)) for text in asked]
-    assert [pair for pair in said if pair[0] != pair[1]] == []
-    assert 40 < sum(near for near, _ in said) < 360
 
 
 def test_a_question_is_let_through_once_and_in_other_spellings_only_where_asked_to():

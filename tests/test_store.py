@@ -467,3 +467,9 @@ def test_a_full_disk_is_named_and_loses_nothing_that_was_saved(tmp_path):
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert done.stdout == f"The disk of {tmp_path}/touchstone.db is full. Free some space and try again.\n"
+
+
+def test_what_only_the_whole_version_tells_is_added_to_its_recipe_once(store):
+    version = store.begin_dataset("t", task="policy_qa", documents=[], recipe={"seed": 1}, parent_id=None, now="1")
+    assert store.finish_dataset(version.id, noted={"leakage": 0}, now="2").recipe == {"seed": 1, "leakage": 0}
+    assert store.finish_dataset(version.id, noted={"leakage": 9}, now="3").recipe == {"seed": 1, "leakage": 0}

@@ -2,23 +2,28 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
 import psutil
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from engine import jobs, training
 from engine.adapters import read_adapter
+from engine.errors import InvalidInput, NotFound
 from engine.settings import PROJECT
 from engine.train_lora import CHECKPOINTS, LAST_GOOD, last_checkpoint
-from engine.training import config_from, start_training, worker_environment
+from engine.training import PARENT, config_from, going_on_from, start_training, worker_environment
 
 STEPS = 200  # long enough to be interrupted, about three seconds
 NOW = "2026-03-01T10:00:00.000+00:00"
@@ -206,8 +211,6 @@ def test_a_stopped_run_keeps_a_usable_adapter_and_can_go_on(base, places, finish
 
 
 def test_a_loss_that_is_no_number_fails_the_run_and_keeps_the_last_good_weights(places, base, tmp_path):
-    from safetensors.torch import load_file, save_file
-
     broken = tmp_path / "broken"
     broken.mkdir()
     for file in base.iterdir():
@@ -287,3 +290,87 @@ def test_the_adapter_holds_what_the_training_model_knew(finished, base):
     last = [jobs.read_metrics(Path(finished.folder))[n]["loss"] for n in (-3, -2, -1)]
     assert tuned < untuned - 1.0
     assert min(last) - 0.5 < tuned < max(last) + 0.5
+
+
+@pytest.fixture
+def parent(finished, places):
+    """The adapter of the finished run, in this test's workspace."""
+    home = Path(finished.folder).parents[1] / "adapters" / "leave"
+    shutil.copytree(home, places["adapters_dir"] / "leave")
+    return read_adapter(places["adapters_dir"], "leave")
+
+
+def changed_rows():
+    return [{**row, "answer": row["answer"].replace("days", "weeks")} for row in rows(8) if "answer" in row]
+
+
+def test_an_update_run_begins_with_what_its_parent_knows(base, places, parent, finished):
+    update = going_on_from(config(base, adapter="second", dataset="leave:2", max_steps=30, warmup_steps=1), parent)
+    assert (update.parent, update.parent_digest, update.first_steps) == ("leave", parent.digest, STEPS)
+    job = wait_for(start_training(update, changed_rows(), **places), "done")
+    fresh = wait_for(
+        start_training(config(base, adapter="fresh", max_steps=30, warmup_steps=1), changed_rows(), **places), "done"
+    )
+    last = [point["loss"] for point in jobs.read_metrics(Path(finished.folder))][-1]
+    assert losses(job)[1] < losses(fresh)[1] - 1.0 and losses(fresh)[1] > last + 1.0
+    assert losses(job)[30] < losses(job)[1]
+    card = read_adapter(places["adapters_dir"], "second").card
+    assert card["config"]["parent"] == "leave" and card["config"]["parent_digest"] == parent.digest
+    assert read_adapter(places["adapters_dir"], "second").digest != parent.digest
+
+
+def test_an_update_run_killed_goes_on_exactly_even_when_its_parent_is_gone(base, places, parent):
+    update = going_on_from(config(base, adapter="second"), parent)
+    whole = wait_for(start_training(update, changed_rows(), **places), "done")
+    job = start_training(going_on_from(config(base, adapter="third"), parent), changed_rows(), **places)
+    shutil.rmtree(places["adapters_dir"] / "leave")
+    wait_for_step(job, STEPS // 4)
+    os.kill(job.pid, signal.SIGKILL)
+    assert wait_for(job, "died", "done").state == "died", "too fast to kill"
+    wait_for(jobs.resume(Path(job.folder)), "done")
+    resumed, unbroken = losses(job), losses(whole)
+    assert list(resumed) == list(unbroken)
+    assert max(abs(resumed[step] - unbroken[step]) for step in unbroken) < 1e-5
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"), [("rank", 8), ("alpha", 16), ("target_modules", "q,v"), ("layers_from", 0.0)]
+)
+def test_an_update_run_of_another_shape_is_refused_before_it_starts(base, places, parent, setting, value):
+    update = replace(going_on_from(config(base, adapter="second"), parent), **{setting: value})
+    with pytest.raises(InvalidInput, match=f"leave was trained with {setting}"):
+        start_training(update, changed_rows(), **places)
+    assert not list(places["runs"].glob("*/config.json"))
+
+
+def test_an_update_run_keeps_its_parents_shape_whatever_the_preset_says(base, parent):
+    update = going_on_from(config(base, rank=8, layers_from=0.0, learning_rate=1e-4), parent)
+    assert (update.rank, update.layers_from, update.learning_rate) == (4, 0.5, 1e-4)
+
+
+def test_an_update_run_on_another_base_or_from_another_adapter_than_planned_is_refused(base, places, parent, tmp_path):
+    with pytest.raises(InvalidInput, match="cannot go on from there on other/base"):
+        going_on_from(config("other/base", adapter="second"), parent)
+    update = going_on_from(config(base, adapter="second"), parent)
+    with pytest.raises(InvalidInput, match="is another one than when this run was planned"):
+        start_training(replace(update, parent_digest="0" * 64), changed_rows(), **places)
+    with pytest.raises(NotFound, match="There is no adapter called ghost"):
+        start_training(replace(update, parent="ghost"), changed_rows(), **places)
+    other = shutil.copytree(base, tmp_path / "other")
+    with pytest.raises(InvalidInput, match="Choose the same base"):
+        start_training(replace(update, base=str(other)), changed_rows(), **places)
+
+
+def test_weights_of_another_shape_fail_the_run_with_a_sentence(base, places, parent):
+    """What a hand-made card may hide from the check before the start."""
+    weights = Path(parent.folder) / "adapter_model.safetensors"
+    tensors = load_file(weights)
+    del tensors[sorted(tensors)[0]]
+    save_file(tensors, weights, metadata={"format": "pt"})
+    card = json.loads((Path(parent.folder) / "card.json").read_text())
+    digest = sha256(weights.read_bytes()).hexdigest()
+    (Path(parent.folder) / "card.json").write_text(json.dumps({**card, "digest": digest}))
+    update = going_on_from(config(base, adapter="second"), read_adapter(places["adapters_dir"], "leave"))
+    job = wait_for(start_training(update, changed_rows(), **places), "failed")
+    assert "has other LoRA weights than this run would train" in job.progress["message"]
+    assert (Path(job.folder) / PARENT).is_file()

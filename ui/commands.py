@@ -25,6 +25,7 @@ from evals.questions import read_questions
 from evals.ranking import as_rows, leaderboard
 from evals.run import evaluate, read_share
 from ui.terminal import Screen
+from ui.versions import counts_in_words, question_files, show_checks
 
 POLL_S = 0.5
 MOST_SHOWN = 20
@@ -45,6 +46,7 @@ def generate(workspace: Workspace, options: Namespace, screen: Screen) -> dict[s
     """Documents to a gated, split dataset version."""
     task = task_named(options.task)
     datasets.check_name(options.dataset)
+    apart_from = tuple(question_files(options.apart_from))
     read = workspace.add_files([Path(name) for name in options.files], masking=options.mask, watch=screen.watch)
     notes = [note for document in read.documents for note in notes_on(document)]
     for sentence in [*(f"Left out: {refused}" for refused in read.refused), *notes]:
@@ -56,6 +58,7 @@ def generate(workspace: Workspace, options: Namespace, screen: Screen) -> dict[s
         seed=options.seed,
         teacher=options.teacher,
         judge=options.judge,
+        apart_from=apart_from,
     )
     if config.teacher:
         screen.say("Asking the teacher twice, to see how long it takes …")
@@ -78,11 +81,14 @@ def generate(workspace: Workspace, options: Namespace, screen: Screen) -> dict[s
     for reason, rows in list(reasons.items())[:12]:
         screen.say(f"  {rows:5} not kept: {reason}")
     _show_helpers(version.recipe, screen)
+    show_checks(version, screen)
     helpers = {name: version.recipe[name] for name in ("teacher", "judge") if name in version.recipe}
     return {
         "dataset": version.title,
         "counts": version.counts,
         "rejected": reasons,
+        "apart_from": version.recipe["apart_from"],
+        "leakage": version.recipe["leakage"],
         "refused_files": read.refused,
         "notes": notes,
         **helpers,
@@ -111,7 +117,7 @@ def next_dataset(workspace: Workspace, options: Namespace, screen: Screen) -> di
     """The next version of a dataset, with the votes and labels given since."""
     parent = workspace.store.dataset(options.dataset)
     version = datasets.next_version(workspace.store, parent, now=workspace.now())
-    screen.say(f"{version.title}, from {parent.title}: {_counts(version.counts)}")
+    screen.say(f"{version.title}, from {parent.title}: {counts_in_words(version.counts)}")
     screen.say(f"Votes taken in: {version.recipe['votes'] or 'none'}; labels: {version.recipe['labels'] or 'none'}")
     return {
         "dataset": version.title,
@@ -133,7 +139,7 @@ def train(workspace: Workspace, options: Namespace, screen: Screen) -> dict[str,
         mode=options.mode,
         **({"max_steps": options.max_steps} if options.max_steps else {}),
     )
-    job = workspace.train(config)
+    job = workspace.update(config, options.parent) if options.parent else workspace.train(config)
     screen.say(f"{job.title}, as job {job.id}. Ctrl-C stops it and keeps what is learned.")
     return watch_job(job, screen)
 
@@ -252,7 +258,7 @@ def import_rows(workspace: Workspace, options: Namespace, screen: Screen) -> dic
     )
     version, reasons = done.version, workspace.store.rejections(done.version.id)
     read_as = ", ".join(f"{name} as {format}" for name, format in done.formats.items())
-    screen.say(f"{version.title}, from {read_as}: {_counts(version.counts)}")
+    screen.say(f"{version.title}, from {read_as}: {counts_in_words(version.counts)}")
     for note in done.notes:
         screen.say(f"  note: {note}")
     by_reason: dict[tuple[str, str], list[int]] = {}
@@ -369,10 +375,3 @@ def _writable(name: str) -> Path:
     if path.is_dir():
         raise InvalidInput(f"{path} is a folder. Name a file.")
     return path
-
-
-def _counts(counts: Any) -> str:
-    return (
-        f"{counts['proposed']} rows proposed = {counts['kept']} kept + {counts['rejected']} rejected + {counts['failed']} failed; "
-        f"{counts['train']} to train, {counts['probe']} and {counts['test']} held out"
-    )
