@@ -43,17 +43,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """The command line, as the contract fixes it."""
-    everywhere = argparse.ArgumentParser(add_help=False)
-    everywhere.add_argument(
-        "--workspace", default=argparse.SUPPRESS, help="folder with everything people made (default workspace/)"
-    )
-    everywhere.add_argument(
-        "--json", action="store_true", default=argparse.SUPPRESS, help="one JSON object as the last line of stdout"
-    )
+    everywhere = _everywhere()
     top = argparse.ArgumentParser(
         prog="app.py",
         description="Tune a small language model on your policies and prove it blind.",
-        parents=[everywhere],
+        parents=[
+            _everywhere()
+        ],  # one of its own: its defaults must not reach the commands, which would overwrite what it read
     )
     top.set_defaults(workspace=None, json=False)
     top.add_argument("--host", default="127.0.0.1", help="address to listen on")
@@ -67,6 +63,18 @@ def parser() -> argparse.ArgumentParser:
     _arguments_of_the_loop(verb)
     _arguments_of_the_registry(verb)
     return top
+
+
+def _everywhere() -> argparse.ArgumentParser:
+    """What may stand before a command or after it."""
+    options = argparse.ArgumentParser(add_help=False)
+    options.add_argument(
+        "--workspace", default=argparse.SUPPRESS, help="folder with everything people made (default workspace/)"
+    )
+    options.add_argument(
+        "--json", action="store_true", default=argparse.SUPPRESS, help="one JSON object as the last line of stdout"
+    )
+    return options
 
 
 def _arguments_of_the_loop(verb: Verb) -> None:

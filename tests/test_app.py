@@ -128,6 +128,13 @@ def test_a_workspace_that_cannot_be_written_is_refused(tmp_path, capsys):
     assert "cannot be written" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("before", [True, False])
+def test_the_workspace_may_be_named_before_or_after_the_command(tmp_path, capsys, before):
+    named = ["--workspace", str(tmp_path / "mine"), "--json"]
+    assert main([*named, "leaderboard"] if before else ["leaderboard", *named]) == 0
+    assert (tmp_path / "mine" / "touchstone.db").exists() and capsys.readouterr().out.strip().startswith("{")
+
+
 def test_leaderboard_and_jobs_of_an_empty_workspace_name_the_next_step(run):
     status, out, _ = run("leaderboard")
     assert status == 0 and "Arena" in out
