@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from engine.clauses import is_person
 from engine.facts import DATE, find_values
 from engine.naming import TIMES, third
+from engine.parsing import Word
 from engine.voices import ASKABLE, Voice, repeatable
 
 GETTING = frozenset("receive get earn accrue".split())
@@ -37,6 +38,8 @@ def questions(voice: Voice) -> Iterator[Asked]:
     if any(part.role == "advcl" and not repeatable(part) for part in voice.clause.before):
         yield from _conditions(voice)
         return  # without its condition a question would be about something else
+    if any(_points_back(word) for part in (*voice.clause.before, *voice.clause.parts) for word in part.words):
+        return
     yield from _yes_no(voice)
     if not voice.clause.negated:
         yield from _values(voice)
@@ -46,6 +49,17 @@ def questions(voice: Voice) -> Iterator[Asked]:
     yield from _people(voice)
     yield from _subjects(voice)
     yield from _conditions(voice)
+
+
+def _points_back(word: Word) -> bool:
+    """Whether a word stands for something that was said before: "to maintain this"."""
+    return word.text.lower() in ("this", "these", "those") and word.role in (
+        "dobj",
+        "pobj",
+        "nsubj",
+        "nsubjpass",
+        "attr",
+    )
 
 
 def _yes_no(voice: Voice) -> Iterator[Asked]:

@@ -105,6 +105,14 @@ def _with_will(sentence: Parsed, root: Word) -> str:
     return f"{text_of(sentence.words[: root.at])} will {verb[0]} {text_of(sentence.words[root.at + 1 :])}"
 
 
+def _shares_its_object(sentence: Parsed, verb: Word) -> bool:
+    """ "may complete and route the form": the form hangs on the second verb alone, and "complete" stands bare."""
+    after = sentence.words[verb.at + 1] if verb.at + 1 < len(sentence.words) else None
+    return (
+        after is not None and after.role == "cc" and after.head == verb.at and bool(sentence.children(verb.at, "conj"))
+    )
+
+
 def _together(sentence: Parsed, heads: Sequence[int]) -> list[Word]:
     """All that hangs on the subjects: "carry-over" is taken for two."""
     places = [word.at for head in heads for word in sentence.under(head)]
@@ -142,7 +150,7 @@ def _clause(sentence: Parsed, verb: Word, first: Clause | None) -> Clause | None
     form, lemma = verb.text.lower(), verb.lemma.lower()
     if verb.tag == "VBZ" and lemma == form:  # a verb that the lemmatiser does not know
         lemma = (base_form(form) or (form.removesuffix("s"), True))[0]
-    if verb.tag == "MD":
+    if verb.tag == "MD" or _shares_its_object(sentence, verb):
         return None
     if lemma == "be" and form != "be" and form != "been":  # "is", "are" alone
         names, form = (*names, _FULL.get(form, form)), ""

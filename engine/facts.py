@@ -112,10 +112,11 @@ def _statements(passage: Passage) -> list[tuple[str, str]]:
     if passage.kind == "table_row":
         return [(passage.text, _sentence(passage.text))] if len(passage.text.split()) >= 3 else []
     if passage.kind == "list_item":
-        if not _stands_alone(passage.text):
+        text = re.sub(r"[,;]\s*(?:and|or)\s*[.;]?$", "", passage.text)
+        if not _stands_alone(text):
             lead = passage.lead_in.rstrip(" :") or ", ".join(passage.heading[-2:])
-            return [(passage.text, _sentence(f"{lead}: {passage.text}"))] if lead else []
-        return [(found, _sentence(found)) for found in sentences(passage.text) if _says_something(found)]
+            return [(text, _sentence(f"{lead}: {text}"))] if lead else []
+        return [(found, _sentence(found)) for found in sentences(text) if _says_something(found)]
     pairs: list[tuple[str, str]] = []
     before = ""
     for found in sentences(passage.text):

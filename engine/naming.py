@@ -20,6 +20,13 @@ class Thing:
     named: str
 
 
+_ARTICLES = dict.fromkeys(("a", "an", "the", "our", "their", "its", "his", "her"), "the") | {
+    "each": "a",
+    "every": "a",
+    "your": "my",
+}
+
+
 def things(words: Sequence[Word], chunks: Sequence[tuple[int, int, int]]) -> Iterator[Thing]:
     """The noun phrases of a sentence, with an "of …" that belongs to them; "ten days of leave" is leave."""
     starts = {start: (start, end, noun) for start, end, noun in chunks}
@@ -30,16 +37,18 @@ def things(words: Sequence[Word], chunks: Sequence[tuple[int, int, int]]) -> Ite
             inside[0].role in ("det", "poss", "predet", "cc", "nummod", "quantmod", "advmod")
             or inside[0].tag in ("PRP$", "CD", "DT", "POS", "IN", "RBS", "RBR", "JJR", "TO")
         ):
-            article = {
-                "a": "the",
-                "an": "the",
-                "the": "the",
-                "each": "a",
-                "every": "a",
-                "your": "my",
-                "their": "the",
-            }.get(inside.pop(0).text.lower(), article)
+            article = _ARTICLES.get(inside.pop(0).text.lower(), article)
         if not inside or inside[-1].tag not in ("NN", "NNS", "NNP", "NNPS") or words[noun].tag.startswith("PRP"):
+            continue
+        if words[noun].text.lower() in (
+            "anything",
+            "something",
+            "everything",
+            "nothing",
+            "anyone",
+            "everyone",
+            "someone",
+        ):
             continue
         if TIMES.fullmatch(words[noun].text) or words[noun].text.lower() in ("percent", "number", "kind", "part"):
             continue
