@@ -53,13 +53,10 @@ def questions(voice: Voice) -> Iterator[Asked]:
 
 def _points_back(word: Word) -> bool:
     """Whether a word stands for something that was said before: "to maintain this"."""
-    return word.text.lower() in ("this", "these", "those") and word.role in (
-        "dobj",
-        "pobj",
-        "nsubj",
-        "nsubjpass",
-        "attr",
-    )
+    if word.text.lower() in ("it", "them"):
+        return word.role in ("dobj", "pobj")
+    at_its_place = word.role in ("dobj", "pobj", "nsubj", "nsubjpass", "attr")
+    return at_its_place and word.text.lower() in ("this", "these", "those", "one", "ones")
 
 
 def _yes_no(voice: Voice) -> Iterator[Asked]:

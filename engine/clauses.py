@@ -132,7 +132,8 @@ def _clause(sentence: Parsed, verb: Word, first: Clause | None) -> Clause | None
     auxiliaries = [word for word in sentence.children(verb.at, *_AUX) if word.at < verb.at]
     negations = [word for word in sentence.children(verb.at, "neg") if word.at <= verb.at + 1]
     negated = bool(negations)
-    parts = list(_parts(sentence, verb))
+    found = list(_parts(sentence, verb))
+    parts = [p for p in found if not any(p is not q and {*p.words} < {*q.words} for q in found)]
     start = subject.at if subject else verb.at
     after = tuple(part for part in parts if part.words[0].at > verb.at)
     before = tuple(part for part in parts if part.words[-1].at < start) if subject else ()
@@ -145,7 +146,7 @@ def _clause(sentence: Parsed, verb: Word, first: Clause | None) -> Clause | None
     words = tuple(_trimmed(_together(sentence, [word.at for word in subjects])))
     if not words or words[-1].at >= verb.at:
         return None
-    if words[0].text.lower() in ("no", "neither", "none", "nobody"):
+    if words[0].text.lower() in ("no", "neither", "none", "nobody", "nothing"):
         return None  # "No employee may …": its yes and no are turned round
     form, lemma = verb.text.lower(), verb.lemma.lower()
     if verb.tag == "VBZ" and lemma == form:  # a verb that the lemmatiser does not know
@@ -197,7 +198,7 @@ def _without_subject(
             passive=passive,
             parts=after,
         )
-    if verb.tag not in ("VB", "VBP") or set(names) - {"do"}:
+    if verb.tag not in ("VB", "VBP") or set(names) - {"do"} or verb.lemma.lower() in ("thank", "see", "note"):
         return None
     you = (Word(-1, "you", " ", "PRP", "nsubj", verb.at, "you"),)
     auxiliary = "may" if negated else "must"
@@ -222,7 +223,7 @@ def _parts(sentence: Parsed, verb: Word) -> Iterator[Part]:
         if child.role in _DROPPED or (child.role == "conj" and child.tag.startswith("VB")):
             continue
         late = _time_at_its_end(sentence, child)
-        words = tuple(_trimmed(sentence.under(child.at, without=[late.at] if late else [])))
+        words = tuple(_trimmed(_unbroken(sentence, sentence.under(child.at, without=[late.at] if late else []))))
         if not words or words[0].text.lower().startswith(("i.e", "e.g")):
             continue
         comma = words[0].at > 0 and sentence.words[words[0].at - 1].text == ","
@@ -253,6 +254,17 @@ def _parts(sentence: Parsed, verb: Word) -> Iterator[Part]:
                 late.text.lower(),
                 nouns[0].text.lower() if nouns else "",
             )
+
+
+def _unbroken(sentence: Parsed, words: Sequence[Word]) -> list[Word]:
+    """ "pre-approved" is three words for the parser, and the first may hang elsewhere."""
+    found = list(words)
+    while found and found[0].at > 0:
+        before = sentence.words[found[0].at - 1]
+        if before.space or "-" not in (before.text, found[0].text):
+            break
+        found.insert(0, before)
+    return found
 
 
 def _time_at_its_end(sentence: Parsed, child: Word) -> Word | None:

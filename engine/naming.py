@@ -35,6 +35,7 @@ def things(words: Sequence[Word], chunks: Sequence[tuple[int, int, int]]) -> Ite
         article = ""
         while inside and (
             inside[0].role in ("det", "poss", "predet", "cc", "nummod", "quantmod", "advmod")
+            or inside[0].text.lower() in ("own", "other", "such", "same")
             or inside[0].tag in ("PRP$", "CD", "DT", "POS", "IN", "RBS", "RBR", "JJR", "TO")
         ):
             article = _ARTICLES.get(inside.pop(0).text.lower(), article)

