@@ -29,12 +29,12 @@ GENERIC_COLUMNS = frozenset("detail details value values description information
 GENERIC_NOUNS = frozenset(
     """
     policy policies document handbook manual section clause case cases example time way thing things rule rules following people
-    person number part amount day days week weeks month months year years hour hours date period order reason reasons use end
-    type kind business questions question information employment return move receipt request requests advance half age start end
-    copy rate rates role roles january february march april may june july august september october november december monday
-    tuesday wednesday thursday friday saturday sunday morning afternoon site sites place order value values change changes
-    birth payment payments note notes need needs item items list page case matter matters work job jobs fact facts question
-    examples detail details respect increase decision reply answer result results form forms step steps point points event events area areas member members
+    person number part amount day days week weeks month months year years hour hours date period order reason reasons use end type
+    kind business questions question information employment return move receipt request requests advance half age start copy rate
+    rates role roles january february march april may june july august september october november december monday tuesday
+    wednesday thursday friday saturday sunday morning afternoon site sites place value values change changes birth payment
+    payments note notes need needs item items list page matter matters work job jobs fact facts examples detail details respect
+    increase decision reply answer result results form forms step steps point points event events area areas member members
     """.split()
 )
 TOPICS_PER_FACT = 3
