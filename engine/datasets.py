@@ -34,19 +34,26 @@ def next_version(store: Store, parent: DatasetVersion, *, seed: int = 0, now: st
 
     Only votes and labels given on this dataset's task are taken in. Raises InvalidInput when people said nothing new.
     """
-    labels = {label.example_id: label for label in store.labels(parent.id)}
+    labels = standing_labels(store.labels(parent.id))
     kept = store.rows(parent.id, state="kept")
     carried = [relabelled(row, labels.get(row.example.id)) for row in kept if row.example.form != "vote"]
     outdated = parent.recipe.get("outdated_votes", [])
     voted = [pair for pair in store.voted_battles() if pair[0].task == parent.task and pair[1].id not in outdated]
-    held_out = HeldOut(row.example.question for row in kept if row.split in ("probe", "test"))
+    held_out = HeldOut(row.example.question for row in (*kept, *carried) if row.split in ("probe", "test"))
     won = list(_voted_rows(voted, held_out, random.Random(seed)))
     asked = {word_set(row.example.question) for row in won if row.state == "kept"}
-    carried = [_outvoted(row, asked) for row in carried]
+    asked_anew = {label.example_id for label in labels.values() if label.question}
+    renewed = HeldOut(
+        row.example.question for row in carried if row.example.id in asked_anew and row.split in ("probe", "test")
+    )
+    carried = [
+        _outvoted(_apart_again(row, held_out if row.example.id in asked_anew else renewed), asked) for row in carried
+    ]
     used = [vote.id for _, vote in voted]
-    if parent.recipe.get("votes") == used and not labels:
+    judged = any(not _taken_back(label) for label in labels.values())
+    if parent.recipe.get("votes") == used and not judged:
         raise InvalidInput(f"Nobody has voted or labelled since {parent.title} was made. Vote in the Arena first.")
-    if not used and not labels:
+    if not used and not judged:
         raise InvalidInput(
             "There is no vote and no label yet, so the next version would be this one. Vote in the Arena first."
         )
@@ -108,21 +115,43 @@ def check_name(name: str) -> None:
 
 
 def relabelled(row: LedgerRow, label: Label | None) -> LedgerRow:
-    """A row as its label leaves it: corrected, turned into a refusal, or rejected; the label is named."""
-    if label is None or (label.verdict in ("right", "unclear") and not label.gold):
+    """A row as its label leaves it: corrected, turned into a refusal, or rejected; the label is named. A statement stays one."""
+    if label is None or (label.verdict in ("right", "unclear") and not label.gold and not label.question):
         return row
 
     origin = f"label:{label.id}"
-    if label.gold:
-        kind: ExampleKind = "unanswerable" if label.gold == REFUSAL else "answerable"
-        return replace(row, example=replace(row.example, answer=label.gold, kind=kind, form="label", origin=origin))
-    if label.verdict == "should_refuse":
+    statement = row.example.kind == "statement"
+    if label.gold or (label.question and label.verdict in ("right", "unclear")):
+        answer = label.gold or row.example.answer
+        kind: ExampleKind = "unanswerable" if answer == REFUSAL else "answerable"
+        example = replace(row.example, answer=answer, form="label", origin=origin)
+        if not statement:
+            example = replace(example, kind=kind, question=label.question or row.example.question)
+        return replace(row, example=example)
+    if label.verdict == "should_refuse" and not statement:
         return replace(
             row, example=replace(row.example, answer=REFUSAL, kind="unanswerable", form="label", origin=origin)
         )
     return LedgerRow(
         replace(row.example, origin=origin), "rejected", f"{label.rater} labelled it {label.verdict.replace('_', ' ')}"
     )
+
+
+def standing_labels(labels: Iterable[Label]) -> dict[str, Label]:
+    """Row -> the newest label that says something of it; one that was taken back stands only where nobody else spoke."""
+    return {label.example_id: label for label in sorted(labels, key=lambda label: not _taken_back(label))}
+
+
+def _taken_back(label: Label) -> bool:
+    """Says nothing for or against the row, so that it does not stand against what another rater said of it."""
+    return label.verdict == "unclear" and not label.gold and not label.question
+
+
+def _apart_again(row: LedgerRow, held_out: HeldOut) -> LedgerRow:
+    """A question that a label changed may have come too close to one on the other side; then the training row gives way."""
+    if row.split == "train" and row.example.question and held_out.near(row.example.question):
+        return LedgerRow(row.example, "rejected", "too close to a held-out question")
+    return row
 
 
 def _voted_rows(voted: Sequence[tuple[Battle, Vote]], held_out: HeldOut, rng: random.Random) -> Iterator[LedgerRow]:

@@ -6,6 +6,7 @@ stand in the ledger and adds those that are missing, no row twice.
 
 import json
 import random
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -17,7 +18,7 @@ from typing import Any
 
 from engine import jobs
 from engine.datasets import check_name
-from engine.errors import InvalidInput, NotFound
+from engine.errors import Busy, InvalidInput, NotFound
 from engine.facts import facts_of
 from engine.generate import REFUSAL_SHARE, EmbeddedGenerator, Generator
 from engine.judging import Bench
@@ -211,6 +212,21 @@ def read_config(folder: Path) -> tuple[int, GenerationConfig]:
         return dataset_id, GenerationConfig(**given)
     except (OSError, ValueError, KeyError, TypeError):
         raise NotFound(f"{folder} holds no generation. Generate a dataset first.") from None
+
+
+def discard_generation(store: Store, folder: Path) -> None:
+    """
+    Take back the version that a generation did not finish, and forget the job. A finished version stays.
+
+    Raises Busy while it runs, NotFound for a folder that holds no generation.
+    """
+    job = jobs.read_job(folder)
+    dataset_id, _ = read_config(folder)
+    if job.state == "running":
+        raise Busy(f"{job.title} is still running. Stop it first, then discard it.")
+    if any(version.id == dataset_id for version in store.datasets(finished=False)):
+        store.discard_dataset(dataset_id)
+    shutil.rmtree(folder)
 
 
 def _write(path: Path, entry: Mapping[str, Any]) -> None:

@@ -9,7 +9,7 @@ from hashlib import blake2b
 from itertools import chain
 from typing import Any
 
-from engine.datasets import relabelled, save_version
+from engine.datasets import relabelled, save_version, standing_labels
 from engine.editions import Edition, FactChange, edition
 from engine.errors import InvalidInput
 from engine.generate import REFUSAL_SHARE, EmbeddedGenerator, Generator
@@ -57,7 +57,7 @@ def update_version(
     """
     generator = generator or EmbeddedGenerator()
     found = edition([store.document(name) for name in parent.documents], store.facts(parent.id), documents)
-    labels = {label.example_id: label for label in store.labels(parent.id)}
+    labels = standing_labels(store.labels(parent.id))
     kept = [relabelled(row, labels.get(row.example.id)) for row in store.rows(parent.id, state="kept")]
     rows = updated_rows(kept, found, generator=generator, rng=random.Random(seed), watch=watch)
     rows = keep_apart_from(apart_from, rows)

@@ -18,7 +18,7 @@ from engine.documents import file_bytes, read_bytes, suffix_of
 from engine.documents.gather import Gathered, gather
 from engine.embedded import EmbeddedModel, ensure_embedded
 from engine.errors import InvalidInput, Unavailable
-from engine.generation import GenerationConfig, start_generation
+from engine.generation import GenerationConfig, discard_generation, start_generation
 from engine.jobs import find_job, list_jobs
 from engine.personal import mask
 from engine.records import Adapter, DatasetVersion, Document, Job
@@ -146,6 +146,10 @@ class Workspace:
         return start_generation(
             self.store, documents, config, folder=self.generations_dir, settings=self.settings, now=self.now()
         )
+
+    def discard(self, job_id: str) -> None:
+        """Forget a generation that did not finish. Raises what `discard_generation` raises."""
+        discard_generation(self.store, Path(self.job(job_id).folder))
 
     def train(self, config: TrainingConfig) -> Job:
         """

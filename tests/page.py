@@ -1,15 +1,17 @@
 """The page as tests meet it: the real app on a free port over a real workspace; only the models may be stand-ins."""
 
 import socket
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from gradio_client import Client
 
+from engine import jobs
 from engine.backends import ChatModel
 from engine.generation import make_version
-from engine.records import Adapter, DatasetVersion
+from engine.records import Adapter, DatasetVersion, Job
 from engine.settings import Settings
 from engine.tasks.policy_qa import POLICY_QA
 from engine.workspace import Workspace
@@ -43,7 +45,7 @@ class StandInWorkspace(Workspace):
         ]
 
     def model(self, name: str) -> ChatModel:
-        return next(model for model in self.stand_ins if model.name == name)
+        return next((model for model in self.stand_ins if model.name == name), None) or super().model(name)
 
 
 def stand_in_workspace(folder: Path, *models: ChatModel) -> StandInWorkspace:
@@ -58,6 +60,15 @@ def add_policy(workspace: Workspace) -> DatasetVersion:
     """The little policy above as leave:1."""
     document = workspace.add_bytes("leave.md", POLICY.encode())
     return make_version(workspace.store, "leave", [document], task=POLICY_QA, now=workspace.now())
+
+
+def made(workspace: Workspace, *, timeout_s: float = 120) -> Job:
+    """The newest generation, once it runs no more."""
+    deadline = time.monotonic() + timeout_s
+    while (job := jobs.list_jobs(workspace.generations_dir)[0]).state == "running":
+        assert time.monotonic() < deadline, f"{job.title} is still running"
+        time.sleep(0.1)
+    return job
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from engine.datasets import check_name, export_rows, next_version, training_rows
 from engine.documents import read_bytes
 from engine.errors import InvalidInput
 from engine.generation import make_version
-from engine.labels import label_row
+from engine.labels import label_row, take_back
 from engine.records import REFUSAL, Example, LedgerRow, Proposal
 from engine.splitting import split_of
 from engine.store import Store
@@ -367,6 +367,56 @@ def test_labels_change_the_rows_they_judge_and_nothing_else(sample_store, clock)
     untouched = [row for row in sample_store.rows(parent.id, state="kept") if row.example.id not in judged]
     assert [row for row in after.values() if row.example.id not in judged] == untouched
     assert version.recipe["labels"] == [1, 2, 3, 4, 5, 6] and version.recipe["votes"] == []
+
+
+def test_a_question_corrected_by_a_label_is_asked_so_from_the_next_version_on(sample_store, clock):
+    parent = sample_store.dataset("leave")
+    row = next(
+        row for row in questions(sample_store.rows(parent.id, split="train")) if row.example.kind == "answerable"
+    )
+    label = label_row(
+        sample_store, parent, row.example.id, rater="ann", verdict="right", question="Quite anew asked?", now=clock()
+    )
+    after = sample_store.row(next_version(sample_store, parent, now=clock()).id, row.example.id)
+    assert after.example.question == "Quite anew asked?" and after.example.answer == row.example.answer
+    assert (after.state, after.split, after.example.origin) == ("kept", "train", f"label:{label.id}")
+
+
+@pytest.mark.parametrize("edited", ["train", "probe"])
+def test_a_corrected_question_never_brings_training_and_held_out_together(sample_store, clock, edited):
+    parent = sample_store.dataset("leave")
+    trained, held_out = (questions(sample_store.rows(parent.id, split=split))[0] for split in ("train", "probe"))
+    row, other = (trained, held_out) if edited == "train" else (held_out, trained)
+    label_row(
+        sample_store, parent, row.example.id, rater="ann", verdict="right", question=other.example.question, now=clock()
+    )
+    version = next_version(sample_store, parent, now=clock())
+    given_up = sample_store.row(version.id, trained.example.id)
+    assert (given_up.state, given_up.reason) == ("rejected", "too close to a held-out question")
+    assert sample_store.row(version.id, held_out.example.id).split == "probe"
+
+
+def test_a_corrected_statement_stays_a_statement(sample_store, clock):
+    parent = sample_store.dataset("leave")
+    row = sample_store.rows(parent.id, kind="statement", split="train")[0]
+    label_row(sample_store, parent, row.example.id, rater="ann", verdict="right", gold="Said better.", now=clock())
+    after = sample_store.row(next_version(sample_store, parent, now=clock()).id, row.example.id).example
+    assert (after.kind, after.question, after.answer) == ("statement", "", "Said better.")
+
+
+def test_one_raters_undo_does_not_undo_what_another_said(sample_store, clock):
+    parent = sample_store.dataset("leave")
+    row = questions(sample_store.rows(parent.id, split="train"))[0]
+    mine = label_row(sample_store, parent, row.example.id, rater="ann", verdict="right", now=clock())
+    take_back(sample_store, mine, now=clock())
+    with pytest.raises(InvalidInput, match="no vote and no label yet"):
+        next_version(sample_store, parent, now=clock())
+    label_row(sample_store, parent, row.example.id, rater="bob", verdict="wrong", now=clock())
+    take_back(sample_store, label_row(
+        sample_store, parent, row.example.id, rater="ann", verdict="right", now=clock()), now=clock()
+    )  # fmt: skip
+    after = sample_store.row(next_version(sample_store, parent, now=clock()).id, row.example.id)
+    assert (after.state, after.reason) == ("rejected", "bob labelled it wrong")
 
 
 def test_a_version_is_not_made_of_nothing_new(sample_store, clock):

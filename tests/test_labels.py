@@ -3,7 +3,7 @@
 import pytest
 
 from engine.errors import InvalidInput, NotFound
-from engine.labels import VERDICTS, label_row, queue
+from engine.labels import VERDICTS, edit_row, label_row, queue, take_back
 from engine.records import Example, LedgerRow
 
 
@@ -59,3 +59,33 @@ def test_a_judgement_of_nothing_or_by_nobody_is_refused_and_not_kept(store, vers
     with pytest.raises(error, match=says):
         label_row(store, version, row, **{"rater": "ann", "verdict": "right", "now": "3", **given})
     assert store.labels(version.id) == []
+
+
+def test_an_edited_row_keeps_what_stayed_the_same_and_says_what_changed(store, version):
+    def edit(question, answer):
+        label = edit_row(store, version, "e1", rater="ann", question=question, answer=answer, now="3")
+        return label.verdict, label.question, label.gold
+
+    assert edit("Question 1, really?", "Yes.") == ("right", "Question 1, really?", "")
+    assert edit("Question 1?", " No. ") == ("right", "", "No.")
+    assert edit("Question 1?", "Yes.") == ("right", "", "")
+    for question, answer in (("", "Yes."), ("Question 1?", " ")):
+        with pytest.raises(InvalidInput, match="needs a question and an answer"):
+            edit(question, answer)
+
+
+def test_a_judgement_taken_back_gives_way_to_the_one_before_and_nothing_is_deleted(store, version):
+    first = label_row(store, version, "e1", rater="ann", verdict="wrong", gold="No.", question="Q?", now="3")
+    second = label_row(store, version, "e1", rater="ann", verdict="right", now="4")
+    again = take_back(store, second, now="5")
+    assert (again.verdict, again.gold, again.question) == ("wrong", "No.", "Q?")
+    assert take_back(store, first, now="6").verdict == "unclear"
+    history = store.label_history(version.id, "e1", "ann")
+    assert [label.verdict for label in history] == ["wrong", "right", "wrong", "unclear"]
+
+
+def test_taking_back_ones_own_judgement_leaves_another_raters_alone(store, version):
+    mine = label_row(store, version, "e1", rater="ann", verdict="right", now="3")
+    label_row(store, version, "e1", rater="bob", verdict="wrong", now="4")
+    take_back(store, mine, now="5")
+    assert {label.rater: label.verdict for label in store.labels(version.id)} == {"bob": "wrong", "ann": "unclear"}

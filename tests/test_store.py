@@ -231,12 +231,16 @@ def test_rows_are_found_by_reason_clause_kind_and_words_and_counted_alike(store)
     store.add_rows(dataset_id, [row("r1", state="rejected", reason="too long", split=None)])
     for where, ids in [
         ({"reason": "too long"}, ["r1"]), ({"clause": "4 Leave"}, ["e1"]), ({"text": "many days"}, ["e1"]),
-        ({"text": "100% _"}, []), ({}, ["e1", "e2", "r1"]),
+        ({"text": "100% _"}, []), ({"text": "how%days"}, []), ({"text": "_ow many"}, []), ({}, ["e1", "e2", "r1"]),
         ({"kind": "unanswerable"}, []), ({"state": "kept", "kind": "answerable"}, ["e1", "e2"]),
     ]:  # fmt: skip
         assert [found.example.id for found in store.rows(dataset_id, **where)] == ids
         assert store.count_rows(dataset_id, **where) == len(ids)
     assert store.row_ids(dataset_id) == ["e1", "e2", "r1"]
+    assert store.row(dataset_id, "e1").example == asked
+    with pytest.raises(NotFound, match="Row e3 is not in this dataset version"):
+        store.row(dataset_id, "e3")
+    assert store.balance(dataset_id) == {("answerable", "wh", "4 Leave"): 1, ("answerable", "wh", ""): 1}
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,9 @@
 """Records as the page shows them; expected rows are written by hand."""
 
-from engine.records import Document, Fact, Passage
+from engine.records import Passage
 from evals.ranking import Standing
 from ui.tables import (
     changed_rows,
-    coverage_rows,
     highlighted,
     loss_points,
     pace,
@@ -29,13 +28,6 @@ def test_nothing_is_marked_where_the_evidence_is_not_verbatim():
 
 def test_a_place_is_its_headings_and_its_page():
     assert place(PASSAGE) == "4 Leave › 4.2 Sick leave, page 5"
-
-
-def test_a_clause_without_facts_is_listed_with_a_zero():
-    other = Passage("q", "d", 1, ("5 Travel",), None, "Fly.", 29, 33)
-    fact = Fact("f", "p", "4 Leave › 4.2 Sick leave", "date", "Ring before 9 am.", "before 9 am")
-    document = Document("d", "leave.md", "text/markdown", "", (PASSAGE, other))
-    assert coverage_rows([document], [fact, fact]) == [["4 Leave › 4.2 Sick leave", "2"], ["5 Travel", "0"]]
 
 
 def test_a_share_never_stands_without_its_count_and_interval():

@@ -1,201 +1,139 @@
-"""Dataset: documents in, a gated and split version out; every row, kept or not, with the words it rests on."""
+"""Dataset: documents in, a gated and split version out; what is in a version, where it comes from, and what people say of it."""
 
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 import gradio as gr
 
-from engine import datasets, generation
+from engine import datasets
 from engine.battles import CHOICES
-from engine.documents import SUFFIXES
-from engine.errors import InvalidInput, NotFound
-from engine.records import DatasetVersion, LedgerRow, RowState, Split
-from engine.tasks import task_named
-from engine.tasks.policy_qa import POLICY_QA
-from engine.watching import Watch
+from engine.errors import InvalidInput
+from engine.records import DatasetVersion
 from engine.workspace import Workspace
-from ui.errors import handles
-from ui.journey import Part
-from ui.tables import COVERAGE_HEAD, ROW_HEAD, coverage_rows, funnel_rows, highlighted, ledger_rows, place, table
+from ui import dataset_document, dataset_editions, dataset_exchange, dataset_making, dataset_rows
+from ui.bars import balance, funnel
+from ui.dataset_document import Panel
+from ui.errors import handles, shown_to_user
+from ui.journey import Part, note, nothing_yet
+from ui.rater import rater_field
 
-PAGE = 25
-SAMPLE = "leave"
-Shown = tuple[str, RowState | None, Split | None, str]
-FILTERS: dict[str, Shown] = {
-    "all": ("All", None, None, "proposed"),
-    "train": ("To train", "kept", "train", "train"),
-    "probe": ("Held out: new wording", "kept", "probe", "probe"),
-    "test": ("Held out: new fact", "kept", "test", "test"),
-    "rejected": ("Rejected", "rejected", None, "rejected"),
-    "failed": ("Failed", "failed", None, "failed"),
-}
+QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 
 
-def build(workspace: Workspace) -> Part:
-    """Lay the tab out where the caller stands. The table reads one page of the ledger at a time."""
-    with gr.Row():
-        files = gr.File(
-            label="Documents: PDF, Word, HTML, Markdown, text, or a zip of them",
-            file_count="multiple",
-            file_types=[*sorted(SUFFIXES), ".zip"],
-            height=150,
-            scale=2,
-        )
-        with gr.Column():
-            name = gr.Textbox(
-                label="Dataset name", value="policies", max_lines=1, info="A name used before gets its next version."
-            )
-            make = gr.Button("Generate", variant="primary")
-    said = gr.Textbox(label="What happened", interactive=False, visible=False, max_lines=12, elem_id="dataset-said")
+def build(workspace: Workspace, kept: gr.BrowserState) -> Part:
+    """Lay the tab out where the caller stands: what is being made, then one version seen from three sides."""
+    making = dataset_making.build(workspace)
+    taken = dataset_exchange.build_import(workspace, making.said)
+    empty = nothing_yet("There is no dataset yet. Next: drop your documents above and press Generate.")
     with gr.Column(visible=False) as body:
         with gr.Row():
-            chosen = gr.Dropdown([], label="Version", allow_custom_value=True, scale=2)
-            following = gr.Button("Next version from votes and labels")
-            download = gr.Button("Download as JSONL")
-        fetched = gr.DownloadButton("The file", elem_classes="offstage", elem_id="dataset-file")
-        with gr.Row():
-            funnel = table(["Rows", "Count"], label="From proposed to kept", widths=["80%", "20%"], max_height=320)
-            coverage = table(COVERAGE_HEAD, label="Facts found per clause", widths=["80%", "20%"], max_height=320)
-        which = gr.Radio([(shown[0], key) for key, shown in FILTERS.items()], value="all", label="Rows")
-        rows = table(
-            ["#", *ROW_HEAD],
-            label="Select a row to see the words it rests on",
-            elem_id="dataset-rows",
-            widths=["6%", "28%", "30%", "9%", "11%", "16%"],
-            max_height=420,
-        )
-        with gr.Row():
-            back = gr.Button("Previous page", size="sm")
-            where = gr.Textbox(show_label=False, label="Page", interactive=False, container=False, text_align="left")
-            forth = gr.Button("Next page", size="sm")
-        passage = gr.HighlightedText(
-            label="Its passage, with the evidence marked",
-            color_map={"evidence": "#0d9488"},
-            show_inline_category=False,
-            show_whitespaces=False,
-            elem_classes="evidence",
-            visible=False,
-        )
-    page = gr.State(0)
-    view = [funnel, coverage, rows, where, page, passage]
+            chosen = gr.Dropdown([], label="Version", allow_custom_value=True, scale=2, min_width=180)
+            rater = rater_field(kept)
+            with gr.Column(min_width=220):
+                following = gr.Button("Next version from votes and labels", size="sm")
+        updated = dataset_editions.build_update(workspace, chosen, making.said)
+        dataset_exchange.build_download(workspace, chosen)
+        with gr.Tabs():
+            with gr.Tab("Rows"):
+                rows = dataset_rows.build(workspace, chosen, rater)
+            with gr.Tab("Document"):
+                document = dataset_document.build(workspace, chosen)
+            with gr.Tab("Balance"):
+                overview = _overview(workspace, chosen)
+            with gr.Tab("Compare"):
+                other = dataset_editions.build_comparison(workspace, chosen)
+    panels = (rows, document, overview)
+    view = [component for panel in panels for component in panel.outputs]
+    outputs = [*making.outputs, empty, body, chosen, other, rater, *view]
 
-    def shown(title: str | None, key: str, number: int) -> dict[Any, Any]:
-        if not title:
-            return {page: 0}
-        version = workspace.store.dataset(title)
-        _, state, split, counted = FILTERS[key]
-        pages = max(1, -(-version.counts[counted] // PAGE))
-        number = min(max(0, number), pages - 1)
-        found = workspace.store.rows(version.id, state=state, split=split, offset=number * PAGE, limit=PAGE)
-        numbered = [[str(n), *line] for n, line in enumerate(ledger_rows(found), start=number * PAGE + 1)]
-        return {
-            rows: gr.update(value=numbered or [[""] * (1 + len(ROW_HEAD))]),
-            where: f"Page {number + 1} of {pages}, {version.counts[counted]} rows",
-            page: number,
-            passage: gr.update(visible=False),
-        }
-
-    def opened(title: str | None, key: str) -> dict[Any, Any]:
-        if not title:
-            return shown(title, key, 0)
-        version = workspace.store.dataset(title)
-        documents = [workspace.store.document(document_id) for document_id in version.documents]
-        return {
-            **shown(title, key, 0),
-            funnel: funnel_rows(version, workspace.store.rejections(version.id)),
-            coverage: coverage_rows(documents, workspace.store.facts(version.id)),
-        }
-
-    @handles(
-        make.click,
-        inputs=[files, name],
-        outputs=[said, files],
-        api_name="generate",
-        concurrency_limit=1,
-        concurrency_id="generate",
-        show_progress_on=said,
-    )
-    def generate(paths: list[str] | None, named: str, progress: gr.Progress = gr.Progress()) -> dict[Any, Any]:  # noqa: B008
-        datasets.check_name(named.strip())
-        read = workspace.add_files([Path(path) for path in paths or []], watch=watcher(progress))
-        version = generation.make_version(
-            workspace.store, named.strip(), read.documents, task=POLICY_QA, now=workspace.now(), watch=watcher(progress)
+    def opened(title: str | None) -> dict[Any, Any]:
+        return (
+            {key: value for panel in panels for key, value in panel.opened(title).items()} if title else {chosen: title}
         )
+
+    def show(name: str) -> dict[Any, Any]:
+        versions = workspace.store.datasets()
+        newest = versions[0].title if versions else None
         return {
-            said: gr.update(
-                value="\n".join([summary(version), *(f"Left out: {sentence}" for sentence in read.refused)]),
-                visible=True,
+            **making.show(),
+            empty: gr.update(visible=not versions and not dataset_making.unfinished(workspace)),
+            body: gr.update(visible=bool(versions)),
+            chosen: gr.update(choices=[version.title for version in versions], value=newest),
+            other: gr.update(
+                choices=(titles := [version.title for version in versions]), value=titles[1] if titles[1:] else None
             ),
-            files: None,
+            rater: name or "",
+            **opened(newest),
         }
 
-    @handles(
-        following.click,
-        inputs=chosen,
-        outputs=said,
-        api_name="next_version",
-        concurrency_limit=1,
-        concurrency_id="generate",
-    )
+    def on_finished(newest: str, shown: str | None, said: str | None, row_id: str, name: str) -> dict[Any, Any]:
+        """A version was finished, here or elsewhere: show it, unless someone reads a row of another one."""
+        if not newest or newest == shown:
+            return {chosen: gr.skip()}
+        lines = [
+            line
+            for line in (said or "").splitlines()
+            if line.startswith((dataset_making.LEFT_OUT, dataset_making.NOTED))
+        ]
+        told = gr.update(value="\n".join([summary(workspace.store.dataset(newest)), *lines])) if said else gr.skip()
+        if row_id:
+            return {making.said: told, chosen: gr.update(choices=[v.title for v in workspace.store.datasets()])}
+        return {**show(name), making.said: told}
+
     def make_next(title: str | None) -> dict[Any, Any]:
         if not title:
             raise InvalidInput("There is no version yet. Generate one first.")
         version = datasets.next_version(workspace.store, workspace.store.dataset(title), now=workspace.now())
-        return {said: gr.update(value="\n".join([summary(version), *came_in(workspace, version)]), visible=True)}
+        lines = [summary(version), *came_in(workspace, version)]
+        return {making.said: gr.update(value="\n".join(lines), visible=True)}
 
-    @handles(download.click, inputs=chosen, outputs=fetched, api_name="export", concurrency_limit=2)
-    def write(title: str | None) -> dict[Any, Any]:
-        version = workspace.store.dataset(title or "")
-        path = exports(workspace) / f"{version.name}-{version.number}.jsonl"
-        kept = workspace.store.rows(version.id, state="kept")
-        path.write_text(
-            "".join(f"{line}\n" for line in datasets.export_rows(kept, task_named(version.task))), encoding="utf-8"
-        )
-        return {fetched: str(path)}
+    next_made = handles(
+        following.click, inputs=chosen, outputs=making.said, api_name="next_version", concurrency_limit=1
+    )(make_next)
+    for made in (next_made.success, taken, updated):
+        made(shown_to_user(show), kept, outputs, **QUIET)
+    chosen.input(shown_to_user(opened), chosen, [chosen, *view], **QUIET)
+    seen = [making.finished, chosen, making.said, rows.open_row, kept]
+    making.finished.change(shown_to_user(on_finished), seen, outputs, **QUIET)
+    return Part(outputs, show, [kept], [*making.changed, next_made.success, taken, updated, making.finished.change])
 
-    @handles(rows.select, inputs=[chosen, which], outputs=passage, api_visibility="private", show_progress="hidden")
-    def look(title: str, key: str, event: gr.SelectData) -> dict[Any, Any]:
-        if not event.row_value or not str(event.row_value[0]).isdigit():
-            return {passage: gr.update(visible=False)}
-        _, state, split, _ = FILTERS[key]
+
+def _overview(workspace: Workspace, chosen: gr.Dropdown) -> Panel:
+    """The funnel of a finished version, and the balance of its kept rows."""
+    filled = gr.HTML(padding=False, elem_id="dataset-overview")
+    helped = gr.HTML(padding=False)
+    kept = gr.HTML(padding=False)
+
+    def opened(title: str) -> Mapping[Any, Any]:
         version = workspace.store.dataset(title)
-        found = workspace.store.rows(version.id, state=state, split=split, offset=int(event.row_value[0]) - 1, limit=1)
-        return {passage: evidence_of(workspace, found[0])}
-
-    quiet = {"api_visibility": "private", "show_progress": "hidden"}
-    chosen.change(opened, [chosen, which], view, **quiet)
-    which.input(lambda title, key: shown(title, key, 0), [chosen, which], view, **quiet)
-    back.click(lambda title, key, at: shown(title, key, at - 1), [chosen, which, page], view, **quiet)
-    forth.click(lambda title, key, at: shown(title, key, at + 1), [chosen, which, page], view, **quiet)
-    write.success(None, js="() => document.querySelector('#dataset-file').click()", api_visibility="private")
-
-    def show(key: str = "all") -> dict[Any, Any]:
-        versions = workspace.store.datasets()
-        titles = [version.title for version in versions]
-        newest = titles[0] if titles else None
         return {
-            body: gr.update(visible=bool(versions)),
-            chosen: gr.update(choices=titles, value=newest),
-            **opened(newest, key),
+            filled: funnel(version, workspace.store.rejections(version.id)),
+            helped: "".join(map(note, who_helped(version.recipe))),
         }
 
-    outputs = [body, chosen, *view]
-    for made in (generate, make_next):
-        made.success(show, which, outputs, **quiet)
-    return Part(outputs, show, [which], [generate.success, make_next.success])
+    def weighed(title: str | None) -> str:
+        return balance(workspace.store.balance(workspace.store.dataset(title).id)) if title else ""
+
+    filled.change(shown_to_user(weighed), chosen, kept, **QUIET)  # afterwards: it reads every row of the version
+    return Panel([filled, helped], opened)
 
 
-def load_sample(workspace: Workspace, progress: gr.Progress) -> DatasetVersion:
-    """The sample policy, read and made into a dataset version named "leave"."""
-    document = workspace.add_sample()
-    return generation.make_version(
-        workspace.store, SAMPLE, [document], task=POLICY_QA, now=workspace.now(), watch=watcher(progress)
-    )
-
-
-def watcher(progress: gr.Progress) -> Watch:
-    """The engine's way to report progress, shown as gradio's bar."""
-    return lambda what, done, total: progress((done, total), desc=what, unit="rows")
+def who_helped(recipe: Mapping[str, Any]) -> list[str]:
+    """Who wrote and judged the rows: a teacher's valid answers, a judge's exam and whether it may reject, a line each."""
+    lines = [f"Written by {recipe['generator']}."] if recipe.get("generator") else []
+    if teacher := recipe.get("teacher"):
+        lines.append(
+            f"Teacher {teacher['model']}: {teacher['calls']} answers, {teacher['valid']} of them valid by the schema "
+            f"before repair, {teacher['tokens_out']:,} tokens written."
+        )
+    if judge := recipe.get("judge"):
+        rows = judge["rows"]
+        lines.append(
+            f"Judge {judge['judge']}: caught {judge['caught']} of {judge['planted']} planted errors, rejected "
+            f"{judge['wrongly_rejected']} of {judge['good']} good rows; so it {'gates' if judge['may_gate'] else 'only advises'}. "
+            f"Of {rows.get('judged', 0)} rows it read it doubts {rows.get('doubted', 0)}."
+        )
+    return lines
 
 
 def summary(version: DatasetVersion) -> str:
@@ -218,24 +156,3 @@ def came_in(workspace: Workspace, version: DatasetVersion) -> list[str]:
     ]
     labels = version.recipe.get("labels") or ()
     return lines + ([f"{len(labels)} labels, numbers {', '.join(map(str, labels))}"] if labels else [])
-
-
-def evidence_of(workspace: Workspace, row: LedgerRow) -> Any:
-    """A row's passage with its evidence marked; a row without a passage says why it has none."""
-    example = row.example
-    try:
-        passage = workspace.store.passage(example.passage_id)
-    except NotFound:
-        why = (
-            "No passage answers this question: that is what the row teaches." if example.kind == "unanswerable" else ""
-        )
-        why = why or f"This row came from {example.origin} and stands on no passage."
-        return gr.update(value=[(why, None)], label="No evidence", visible=True)
-    return gr.update(value=highlighted(passage, example.evidence), label=place(passage), visible=True)
-
-
-def exports(workspace: Workspace) -> Path:
-    """The one folder of the workspace from which the page hands out files."""
-    folder = workspace.settings.workspace / "exports"
-    folder.mkdir(exist_ok=True)
-    return folder

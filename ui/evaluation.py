@@ -18,7 +18,7 @@ from engine.workspace import Workspace
 from evals.questions import held_out, read_questions
 from evals.run import evaluate
 from ui.ask import MODES, offered
-from ui.dataset import exports
+from ui.dataset_exchange import exports
 from ui.errors import handles, shown_to_user
 from ui.journey import Part, note, nothing_yet
 from ui.tables import (

@@ -7,6 +7,7 @@ from typing import Any
 
 import gradio as gr
 
+from engine import generation
 from engine.workspace import Workspace
 
 STEPS = ("Document", "Dataset", "Train", "Compare blind", "Vote", "Next version")
@@ -45,6 +46,10 @@ class Standing:
 def standing(workspace: Workspace) -> Standing:
     """Read off the workspace what comes next; costs a few small queries."""
     versions = workspace.store.datasets()
+    running = [job for job in workspace.jobs() if job.state == "running"]
+    making = [job for job in running if job.kind == generation.KIND]
+    if not versions and making:
+        return Standing(1, "dataset", f"wait for “{making[0].title}”. You may close this page.", "Watch it")
     if not versions:
         return Standing(0, "dataset", "load the sample policy, or drop your own documents.", "Load documents")
     newest = versions[0]
@@ -52,7 +57,6 @@ def standing(workspace: Workspace) -> Standing:
     votes = [vote.id for battle, vote in workspace.store.voted_battles() if battle.task == newest.task]
     fresh = len(set(votes) - set(newest.recipe.get("votes") or ()))
     learned = next((adapter.name for adapter in adapters if adapter.dataset == newest.title), "")
-    running = [job for job in workspace.jobs() if job.state == "running"]
     counts = (
         _several(len(newest.documents), "file"),
         f"{newest.title}, {newest.counts['kept']} rows",
@@ -61,8 +65,9 @@ def standing(workspace: Workspace) -> Standing:
         _several(len(votes), "vote"),
         f"{fresh} new for it" if fresh else "",
     )
-    if running:
-        return Standing(2, "train", f"wait for “{running[0].title}”. You may close this page.", "Watch it", counts)
+    for job in running:
+        step, tab = (1, "dataset") if job in making else (2, "train")
+        return Standing(step, tab, f"wait for “{job.title}”. You may close this page.", "Watch it", counts)
     if not adapters:
         return Standing(2, "train", f"train an adapter on {newest.title}.", "Go to Train", counts)
     if fresh:

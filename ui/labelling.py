@@ -9,7 +9,7 @@ from engine import labels
 from engine.errors import InvalidInput
 from engine.records import LedgerRow
 from engine.workspace import Workspace
-from ui.dataset import evidence_of
+from ui.dataset_row import evidence_of
 from ui.errors import shown_to_user
 from ui.journey import Part, note, nothing_yet
 from ui.rater import rater_field

@@ -7,7 +7,7 @@ import gradio as gr
 
 from engine.errors import Unavailable
 from engine.workspace import Workspace
-from ui import arena, ask, dataset, evaluation, labelling, models, training
+from ui import arena, ask, dataset, dataset_exchange, dataset_making, evaluation, labelling, models, training
 from ui.errors import handles, shown_to_user
 from ui.journey import Part, as_html, standing
 from ui.rater import remembered_name
@@ -38,7 +38,7 @@ def build(workspace: Workspace) -> gr.Blocks:
         kept = remembered_name()
         lay_out: dict[str, Callable[[], Part]] = {
             "Ask": lambda: ask.build(workspace),
-            "Dataset": lambda: dataset.build(workspace),
+            "Dataset": lambda: dataset.build(workspace, kept),
             "Train": lambda: training.build(workspace),
             "Arena": lambda: arena.build(workspace, kept),
             "Label": lambda: labelling.build(workspace, kept),
@@ -83,7 +83,7 @@ def _greet(
     show_head: Callable[[], dict[Any, Any]],
     head: list[Any],
 ) -> None:
-    """The one button of an empty workspace: load, generate, and lead on to Dataset, where the rows can be read."""
+    """The one button of an empty workspace: load, begin to generate, and lead on to Dataset, where the funnel fills."""
     sample.click(lambda: gr.update(visible=True, value="Reading …"), outputs=loaded, **QUIET)
 
     @handles(
@@ -92,11 +92,10 @@ def _greet(
         api_name="load_sample",
         concurrency_limit=1,
         concurrency_id="generate",
-        show_progress_on=loaded,
     )
-    def load(progress: gr.Progress = gr.Progress()) -> dict[Any, Any]:  # noqa: B008
-        version = dataset.load_sample(workspace, progress)
-        return {loaded: gr.update(value=dataset.summary(version), visible=True), tabs: gr.Tabs(selected="dataset")}
+    def load() -> dict[Any, Any]:
+        job = dataset_making.load_sample(workspace)
+        return {loaded: gr.update(value=f"{job.title} has begun.", visible=True), tabs: gr.Tabs(selected="dataset")}
 
     load.success(show_head, outputs=head, **QUIET)
 
@@ -127,7 +126,7 @@ def open_page(workspace: Workspace, *, host: str = "127.0.0.1", port: int = 7860
             theme=theme(),
             css=CSS,
             js=KEYS,
-            allowed_paths=[str(dataset.exports(workspace))],
+            allowed_paths=[str(dataset_exchange.exports(workspace))],
             blocked_paths=[str(workspace.store.path)],
         )
     except OSError:

@@ -1,6 +1,5 @@
 """Records -> what the page shows: rows of text, highlighted passages, points of plots. Everything people wrote stays text."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from html import escape
 from statistics import fmean
@@ -9,12 +8,11 @@ from typing import Any
 import gradio as gr
 import pandas as pd
 
-from engine.records import Adapter, DatasetVersion, Document, Fact, Job, LedgerRow, Passage
+from engine.records import Adapter, Job, LedgerRow, Passage
 from evals.ranking import Standing
 from evals.run import read_share
 
 ROW_HEAD = ["Question", "Answer", "State", "Kind", "Why not"]
-COVERAGE_HEAD = ["Clause", "Facts"]
 STANDING_HEAD = ["Model", "Score", "Decided battles won", "Battles", "Both good", "Both bad"]
 REPORT_HEAD = ["Model", "Questions right", "Paraphrases right", "Unanswerable right", "False refusals", "Failed"]
 SLICE_HEAD = ["Slice", "Model", "Right"]
@@ -53,32 +51,6 @@ def ledger_rows(rows: Sequence[LedgerRow]) -> list[list[str]]:
         ]
         for row in rows
     ]
-
-
-def funnel_rows(version: DatasetVersion, rejections: Mapping[str, int]) -> list[list[str]]:
-    """Proposed = kept + rejected + failed, then what the kept rows are for, then each reason."""
-    counts = version.counts
-    lines = [
-        ["Proposed", counts["proposed"]],
-        ["Kept", counts["kept"]],
-        ["· to train", counts["train"]],
-        ["· held out: new wordings of trained facts", counts["probe"]],
-        ["· held out: facts never trained", counts["test"]],
-        ["· of the kept: answerable questions", counts["answerable"]],
-        ["· of the kept: unanswerable questions", counts["unanswerable"]],
-        ["· of the kept: statements", counts["statement"]],
-        ["Rejected", counts["rejected"]],
-        *[[f"· {reason}", rows] for reason, rows in rejections.items()],
-        ["Failed", counts["failed"]],
-    ]
-    return [[name, str(value)] for name, value in lines]
-
-
-def coverage_rows(documents: Sequence[Document], facts: Sequence[Fact]) -> list[list[str]]:
-    """Every clause in reading order and how many facts were found in it; a 0 is a clause the model will not learn."""
-    found = Counter(fact.clause for fact in facts)
-    clauses = dict.fromkeys(passage.clause for document in documents for passage in document.passages)
-    return [[clause or "(before the first heading)", str(found[clause])] for clause in clauses]
 
 
 def highlighted(passage: Passage, evidence: str) -> list[tuple[str, str | None]]:

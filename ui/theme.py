@@ -49,6 +49,7 @@ CSS = """
 .offstage { display: none !important; }
 .plain-table { --font-mono: var(--font); }
 .evidence, .evidence * { word-break: normal !important; overflow-wrap: anywhere; }
+.dark .evidence .token.highlighted { color: #f8fafc !important; }
 .masthead h1 { font-size: 1.4rem; font-weight: 650; margin: 0.4rem 0 0; }
 .masthead p.tagline { color: var(--body-text-color-subdued); margin: 0; }
 .loop { display: flex; flex-wrap: wrap; gap: 0.4rem; list-style: none; padding: 0; margin: 0.2rem 0; counter-reset: step; }
@@ -76,11 +77,33 @@ CSS = """
 .bar .track i { position: absolute; inset: 0 auto 0 0; border-radius: 3px; background: var(--primary-600); }
 .bar.false_refusals .track i { background: #d97706; }
 .bar .track u { position: absolute; top: calc(50% - 1px); height: 2px; background: var(--body-text-color); }
+.counted .bar { grid-template-columns: minmax(6rem, 15rem) 1fr minmax(3.5rem, auto); }
+.counted .bar > span:last-child { text-align: right; font-variant-numeric: tabular-nums; }
+.counted .bar.no .track i { background: #d97706; }
+.counted .bar.facts .track { visibility: hidden; }
+.plots { columns: 22rem 2; column-gap: 2rem; }
+.plots .bars { break-inside: avoid; }
+.document { max-height: 560px; overflow-y: auto; padding-right: 0.5rem; line-height: 1.55; overflow-wrap: anywhere; }
+.document section { border-left: 3px solid var(--primary-600); padding: 0 0 0.2rem 0.8rem; margin: 0 0 1rem; }
+.document section.missed { border-left-color: #d97706; }
+.document section.none { border-left: 3px dashed #d97706; background: color-mix(in srgb, #d97706 9%, transparent); }
+.document section.chosen h4 { text-decoration: underline; text-decoration-color: var(--primary-600); }
+.document h4 { margin: 0; font-size: 0.95rem; font-weight: 650; }
+.document .chip { margin: 0 0 0.3rem; font-size: 0.8rem; color: var(--body-text-color-subdued); }
+.document section.none .chip, .document section.missed .chip { color: #b45309; font-weight: 600; }
+.dark .document section.none .chip, .dark .document section.missed .chip { color: #fbbf24; }
+.document p { margin: 0.3rem 0; }
+.document p.list_item { padding-left: 1.1rem; text-indent: -0.9rem; }
+.document p.list_item::before { content: "• "; }
+.document p.table_row { border-bottom: 1px solid var(--border-color-primary); }
+.document mark { background: color-mix(in srgb, var(--primary-500) 28%, transparent); color: inherit; border-radius: 3px; }
 textarea:focus-visible, input:focus-visible, button:focus-visible, [role="tab"]:focus-visible, a:focus-visible,
 summary:focus-visible, td:focus-visible {
   outline: 3px solid var(--primary-500) !important; outline-offset: 1px; }
 @media (max-width: 640px) {
   .gradio-container { padding: 0.5rem !important; }
+  .counted .bar { grid-template-columns: 1fr 4.5rem; row-gap: 0; }
+  .counted .bar > span:first-child { grid-column: 1 / -1; }
   .loop li { flex: 1 1 30%; min-width: 0; padding: 0.2rem 0.4rem; }
   .loop li b { font-size: 0.8rem; }
   .loop li span { display: none; }
@@ -91,6 +114,7 @@ KEYS = """
 () => {
   const wanted = {
     arena: {"1": "a", a: "a", "2": "b", b: "b", "3": "tie", t: "tie", "4": "both_bad", x: "both_bad", n: "next"},
+    dataset: {j: "next", k: "previous", a: "accept", r: "reject", e: "edit", u: "undo"},
     label: {"1": "right", "2": "wrong", "3": "should_refuse", "4": "should_not_refuse", "5": "unclear"},
   };
   document.addEventListener("keydown", (event) => {

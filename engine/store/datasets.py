@@ -1,6 +1,7 @@
 """Dataset versions, their facts and the ledger of their rows in the SQLite file."""
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypedDict, Unpack
 
@@ -28,21 +29,30 @@ WHERE dataset_id = ?
 REASONS = """
 SELECT reason, count(*) AS rows
 FROM examples
-WHERE dataset_id = ? AND state <> 'kept'
+WHERE dataset_id = ? AND state IN ('rejected', 'failed')
 GROUP BY reason
 ORDER BY rows DESC, reason
 """
 
-FILTERED = """
-FROM examples
-WHERE dataset_id = :dataset_id
-  AND (:state  IS NULL OR state  = :state)
-  AND (:split  IS NULL OR split  = :split)
-  AND (:kind   IS NULL OR kind   = :kind)
-  AND (:reason = '' OR reason = :reason)
-  AND (:clause = '' OR fact_id IN (SELECT id FROM facts WHERE dataset_id = :dataset_id AND clause = :clause))
-  AND (:text   = '' OR instr(lower(question || ' ' || answer), lower(:text)) > 0)
+BALANCE = """
+SELECT kind, form, coalesce(clause, '') AS clause, sum(rows) AS rows
+FROM (SELECT kind, form, fact_id, count(*) AS rows
+      FROM examples
+      WHERE dataset_id = :dataset_id AND state = 'kept'
+      GROUP BY kind, form, fact_id) AS tallied
+LEFT JOIN (SELECT id, clause FROM facts WHERE dataset_id = :dataset_id) AS told ON told.id = tallied.fact_id
+GROUP BY kind, form, clause
 """
+
+CONDITIONS = {
+    "state": "state = :state",
+    "split": "split = :split",
+    "kind": "kind = :kind",
+    "reason": "reason = :reason",
+    "clause": "fact_id IN (SELECT id FROM facts WHERE dataset_id = :dataset_id AND clause = :clause)",
+    "text": r"(question LIKE :text ESCAPE '\' OR answer LIKE :text ESCAPE '\')",
+}
+"""Only those that were asked for stand in the query: the index by state then serves most of them."""
 
 
 class RowFilter(TypedDict, total=False):
@@ -54,9 +64,6 @@ class RowFilter(TypedDict, total=False):
     reason: str
     clause: str  # the clause of the row's fact
     text: str  # stands somewhere in the question or the answer, whatever its case
-
-
-EVERY_ROW = RowFilter(state=None, split=None, kind=None, reason="", clause="", text="")
 
 
 class Datasets(Connection):
@@ -190,16 +197,25 @@ class Datasets(Connection):
         **where: Unpack[RowFilter],
     ) -> list[LedgerRow]:
         """The ledger of a version in the order it was written; a page of it with `offset` and `limit`."""
-        sql = f"SELECT * {FILTERED} ORDER BY position LIMIT :limit OFFSET :offset"
+        chosen, given = _filtered(dataset_id, where)
+        sql = f"SELECT * {chosen} ORDER BY position LIMIT :limit OFFSET :offset"
         page = {"offset": offset, "limit": -1 if limit is None else limit}
         with self.reading() as db:
-            return [_ledger_row(row) for row in db.query(sql, {"dataset_id": dataset_id, **EVERY_ROW, **where, **page})]
+            return [_ledger_row(row) for row in db.query(sql, {**given, **page})]
 
     def count_rows(self, dataset_id: int, **where: Unpack[RowFilter]) -> int:
         """How many rows `rows` would give."""
+        chosen, given = _filtered(dataset_id, where)
         with self.reading() as db:
-            given = {"dataset_id": dataset_id, **EVERY_ROW, **where}
-            return int(db.execute(f"SELECT count(*) {FILTERED}", given).fetchone()[0])
+            return int(db.execute(f"SELECT count(*) {chosen}", given).fetchone()[0])
+
+    def row(self, dataset_id: int, example_id: str) -> LedgerRow:
+        """One row of a version by its example's id. Raises NotFound."""
+        with self.reading() as db:
+            sql = "SELECT * FROM examples WHERE dataset_id = ? AND id = ?"
+            for row in list(db.query(sql, [dataset_id, example_id])):
+                return _ledger_row(row)
+        raise NotFound(f"Row {example_id} is not in this dataset version. Reload the page.")
 
     def row_ids(self, dataset_id: int) -> list[str]:
         """The ids of all rows in the order they were written."""
@@ -207,10 +223,26 @@ class Datasets(Connection):
             sql = "SELECT id FROM examples WHERE dataset_id = ? ORDER BY position"
             return [row[0] for row in db.execute(sql, [dataset_id])]
 
+    def balance(self, dataset_id: int) -> dict[tuple[str, str, str], int]:
+        """(kind, form, clause) -> kept rows; the clause is "" where a row stands on no fact of the version."""
+        with self.reading() as db:
+            rows = db.query(BALANCE, {"dataset_id": dataset_id})
+            return {(row["kind"], row["form"], row["clause"]): row["rows"] for row in rows}
+
     def rejections(self, dataset_id: int) -> dict[str, int]:
         """Reason -> rows, commonest first."""
         with self.reading() as db:
             return {row["reason"]: row["rows"] for row in db.query(REASONS, [dataset_id])}
+
+
+def _filtered(dataset_id: int, where: RowFilter) -> tuple[str, dict[str, Any]]:
+    """The query's second half with the conditions that were asked for, and what stands in their places."""
+    given = {name: value for name, value in where.items() if value}
+    conditions = ["dataset_id = :dataset_id", *(CONDITIONS[name] for name in given)]
+    if "text" in given:
+        plain = re.sub(r"([\\%_])", r"\\\1", str(given["text"]))
+        given["text"] = f"%{plain}%"
+    return f"FROM examples WHERE {' AND '.join(conditions)}", {"dataset_id": dataset_id, **given}
 
 
 def _refuse_finished(db: Database, dataset_id: int) -> None:

@@ -1,7 +1,7 @@
 """Parsed documents and their passages in the SQLite file."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from engine.errors import NotFound
@@ -52,6 +52,13 @@ class Documents(Connection):
             found = tuple(_passage(row) for row in passages)
         row = rows[0]
         return Document(row["id"], row["name"], row["media_type"], row["text"], found, row["page_count"])
+
+    def document_names(self, document_ids: Sequence[str]) -> dict[str, str]:
+        """Id -> file name of those that are known, without reading what they say."""
+        marks = ", ".join("?" * len(document_ids))
+        with self.reading() as db:
+            rows = db.query(f"SELECT id, name FROM documents WHERE id IN ({marks})", list(document_ids))
+            return {row["id"]: row["name"] for row in rows}
 
     def passage(self, passage_id: str) -> Passage:
         """One passage; where two documents hold the same clause, the first loaded. Raises NotFound."""

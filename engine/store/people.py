@@ -124,6 +124,12 @@ class People(Connection):
         with self.reading() as db:
             return [Label(**row) for row in db.query(LATEST_LABELS, [dataset_id])]
 
+    def label_history(self, dataset_id: int, example_id: str, rater: str) -> list[Label]:
+        """Every judgement a rater ever gave on a row, oldest first."""
+        with self.reading() as db:
+            sql = "SELECT * FROM labels WHERE dataset_id = ? AND example_id = ? AND rater = ? ORDER BY id"
+            return [Label(**row) for row in db.query(sql, [dataset_id, example_id, rater])]
+
     # Evaluations and what is live
 
     def add_evaluation(

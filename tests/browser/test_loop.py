@@ -80,7 +80,7 @@ def test_a_visitor_walks_the_whole_loop_and_the_vote_is_in_sqlite(page, tmp_path
         with served(workspace) as url:
             page.goto(url)
             page.locator("#load-sample").click()
-            expect(page.get_by_text("From proposed to kept")).to_be_visible(timeout=240_000)
+            expect(page.locator("#dataset-rows")).to_be_visible(timeout=240_000)
             page.locator("#next-step", has_text="Go to Train").click()
             train_a_few_steps(page)
             open_tab(page, "Ask")
@@ -105,6 +105,38 @@ def test_a_visitor_walks_the_whole_loop_and_the_vote_is_in_sqlite(page, tmp_path
     assert {battle.model_a, battle.model_b} == {"base", "first"}
     assert workspace.store.dataset("leave:2").recipe["votes"] == [vote.id]
     assert [address for address in requested if not address.startswith((url, "data:", "blob:"))] == []
+
+
+def test_a_dataset_is_made_watched_read_and_judged_by_keyboard_and_the_label_is_in_sqlite(page, tmp_path):
+    workspace = stand_in_workspace(tmp_path / "workspace")
+    (tmp_path / "leave.md").write_text(POLICY)
+    with served(workspace) as url:
+        page.goto(url)
+        open_tab(page, "Dataset")
+        page.locator("input[type=file]").first.set_input_files(tmp_path / "leave.md")
+        expect(page.get_by_text("leave.md")).to_be_visible()
+        page.get_by_role("button", name="Generate", exact=True).click()
+        expect(page.locator("#dataset-funnel")).to_contain_text("Proposed", timeout=60_000)
+        expect(page.locator("#dataset-status")).to_contain_text("Generating policies:1")
+        expect(page.locator("#dataset-rows")).to_be_visible(timeout=120_000)
+        expect(page.locator("#dataset-funnel")).to_be_hidden()
+        page.get_by_label("Your name").locator("visible=true").fill("Ann")
+        page.get_by_label("Search").locator("visible=true").press_sequentially(
+            "first class"
+        )  # its letters are no keys here
+        expect(page.locator("#dataset-rows")).not_to_contain_text("annual leave")
+        page.get_by_role("heading", name="Touchstone").click()
+        page.keyboard.press("j")
+        expect(page.locator("#dataset-question textarea")).not_to_have_value("")
+        question = page.locator("#dataset-question textarea").input_value()
+        expect(page.locator("#dataset-row .evidence")).to_contain_text("may be booked in first class")
+        page.keyboard.press("r")
+        expect(page.locator("#dataset-judged textarea")).to_have_value(re.compile("^Row 1 rejected; U takes it back."))
+    version = workspace.store.dataset("policies:1")
+    found = sqlite3.connect(workspace.store.path).execute("SELECT example_id, rater, verdict FROM labels").fetchall()
+    assert [(workspace.store.row(version.id, row[0]).example.question, *row[1:]) for row in found] == [
+        (question, "Ann", "wrong")
+    ]
 
 
 def test_what_models_documents_and_people_write_stays_text(page, tmp_path):
