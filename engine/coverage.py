@@ -49,13 +49,15 @@ def evidence_spans(passage: Passage, facts: Sequence[Fact]) -> list[tuple[Span, 
     """
     Where each fact's evidence stands in the passage: (start, end) into its text, in order.
 
-    Evidence that is not verbatim there is left out. Spans may overlap: a sentence may stand in two facts.
+    Evidence that is not verbatim there is left out. Spans may overlap: a sentence may stand in two facts. The evidence of a whole list
+    begins here and goes on through the passages after this one.
     """
     found = []
     for fact in facts:
-        start = passage.text.find(fact.evidence) if fact.evidence else -1
+        words = fact.evidence.partition("\n")[0]
+        start = passage.text.find(words) if words else -1
         if start >= 0:
-            found.append(((start, start + len(fact.evidence)), fact))
+            found.append(((start, start + len(words)), fact))
     return sorted(found, key=lambda pair: pair[0])
 
 

@@ -22,6 +22,10 @@ def test_the_evidence_alone_is_marked():
 
 
 def test_nothing_is_marked_where_the_evidence_is_not_verbatim():
+    assert highlighted(PASSAGE, "Then rest.\nor sleep")[-2:] == [
+        ("Then rest.", "evidence"),
+        ("\n• or sleep", "evidence"),
+    ]
     assert highlighted(PASSAGE, "before nine") == [(PASSAGE.text, None)]
     assert highlighted(PASSAGE, "") == [(PASSAGE.text, None)]
 

@@ -66,7 +66,12 @@ def build_update(workspace: Workspace, chosen: gr.Dropdown, said: gr.Textbox) ->
 def build_comparison(workspace: Workspace, chosen: gr.Dropdown) -> gr.Dropdown:
     """The chosen version beside another, where the caller stands. Returns the field that names the other."""
     with gr.Row():
-        other = gr.Dropdown([], label="Compare with", allow_custom_value=True)
+        other = gr.Dropdown(
+            [],
+            label="Compare with",
+            info="Another version; make one first where there is none.",
+            allow_custom_value=True,
+        )
         show = gr.Button("Compare")
     told = gr.Textbox(label="In which they differ", interactive=False, visible=False)
     rows = table(ROW_CHANGE_HEAD, label="Rows", visible=False, max_height=420)

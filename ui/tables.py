@@ -54,13 +54,14 @@ def ledger_rows(rows: Sequence[LedgerRow]) -> list[list[str]]:
 
 
 def highlighted(passage: Passage, evidence: str) -> list[tuple[str, str | None]]:
-    """The passage with the evidence marked; nothing is marked where it is not verbatim there."""
-    start = passage.text.find(evidence) if evidence else -1
+    """The passage with the evidence marked, a whole list with its items; nothing is marked where it is not verbatim there."""
+    words, *items = evidence.split("\n")
+    start = passage.text.find(words) if words else -1
     if start < 0:
         return [(passage.text, None)]
-    end = start + len(evidence)
-    parts = [(passage.text[:start], None), (evidence, "evidence"), (passage.text[end:], None)]
-    return [(text, label) for text, label in parts if text]
+    end = start + len(words)
+    parts = [(passage.text[:start], None), (words, "evidence"), (passage.text[end:], None)]
+    return [(text, label) for text, label in parts if text] + [(f"\n• {item}", "evidence") for item in items]
 
 
 def place(passage: Passage) -> str:

@@ -5,12 +5,11 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from engine.coverage import coverage
 from engine.documents import read_document
-from engine.facts import carries_a_rule, facts_of
+from engine.facts import facts_of
 from engine.generation import make_version
-from engine.records import Document, Fact
 from engine.samples import PDF
-from engine.sentences import sentences
 from engine.settings import PROJECT
 from engine.store import Store
 from engine.tasks.policy_qa import POLICY_QA
@@ -35,12 +34,13 @@ def run() -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         store = Store(Path(folder) / "audit.db")
         store.migrate()
-        versions, coverage = {}, {}
+        versions, told = {}, {}
         for name, files in SETS.items():
             documents = [read_document(path) for path in files if path.is_file()]
             if documents:
                 versions[name] = make_version(store, name, documents, task=POLICY_QA, now="1")
-                coverage[name] = covered(documents, facts_of(documents))
+                clauses = [clause for d in documents for clause in coverage(d, facts_of(documents))]
+                told[name] = (sum(clause.covered for clause in clauses), sum(clause.rules for clause in clauses))
         rng = random.Random(SEED)
         for part, (count, where) in PARTS.items():
             pool = [(name, row) for name, v in versions.items() for row in store.rows(v.id, **where)]
@@ -48,22 +48,8 @@ def run() -> dict[str, Any]:
             for number, (name, row) in enumerate(rng.sample(pool, min(count, len(pool))), start=1):
                 print(f"{number}. [{name}, {row.example.form}] {row.example.question or '(statement)'}")
                 print(f"   {row.reason + ': ' if row.reason else ''}{row.example.answer[:300]}")
-    right, of = (sum(pair[n] for pair in coverage.values()) for n in (0, 1))
+    right, of = (sum(pair[n] for pair in told.values()) for n in (0, 1))
     return {
         "ours": right / of if of else 0.0, "peer": None, "ratio": None, "unit": "covered sentences",
-        "coverage": {name: f"{a} of {b}" for name, (a, b) in coverage.items()},
+        "coverage": {name: f"{a} of {b}" for name, (a, b) in told.items()},
     }  # fmt: skip
-
-
-def covered(documents: list[Document], facts: list[Fact]) -> tuple[int, int]:
-    """(sentences with a rule that a fact holds word for word, sentences with a rule)."""
-    held: dict[str, list[str]] = {}
-    for fact in facts:
-        held.setdefault(fact.passage_id, []).append(fact.evidence)
-    found = total = 0
-    for passage in (passage for document in documents for passage in document.passages):
-        said = [passage.text] if passage.kind == "table_row" else sentences(passage.text)
-        for sentence in filter(carries_a_rule, said):
-            total += 1
-            found += any(sentence in text or text in sentence for text in held.get(passage.id, []))
-    return found, total
