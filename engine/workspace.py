@@ -22,7 +22,7 @@ from engine.generation import GenerationConfig, discard_generation, start_genera
 from engine.jobs import find_job, list_jobs
 from engine.personal import mask
 from engine.records import Adapter, DatasetVersion, Document, Job
-from engine.replay import update_rows, update_steps
+from engine.replay import LEARNING_RATE, update_rows, update_steps
 from engine.samples import MARKDOWN, PDF
 from engine.settings import Settings
 from engine.store import Store
@@ -171,6 +171,7 @@ class Workspace:
         parent = read_adapter(self.adapters_dir, adapter)
         version = self.store.dataset(config.dataset)
         config = going_on_from(replace(config, dataset=version.title, threads=self.settings.threads), parent)
+        config = replace(config, learning_rate=min(config.learning_rate, LEARNING_RATE))
         taught = self._training_rows(self.store.dataset(parent.dataset))
         rows = update_rows(self._training_rows(version), taught, rng=random.Random(config.seed))
         if config.max_steps is None:

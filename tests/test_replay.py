@@ -26,7 +26,7 @@ TAUGHT = [
 
 def test_all_that_is_new_is_trained_on_and_an_old_question_with_a_new_answer_is_new():
     new = [asked("question 0 of a", "no longer"), stated("a new statement"), asked("brand new", "yes")]
-    rows = update_rows([*TAUGHT[1:], *new], TAUGHT, rng=Random(0))
+    rows = update_rows([*TAUGHT[1:], *new], TAUGHT, share=0.5, rng=Random(0))
     assert rows[:3] == new and len(rows) == 6
     assert all(row in TAUGHT for row in rows[3:])
 

@@ -20,10 +20,16 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from engine import jobs, training
 from engine.adapters import read_adapter
+from engine.documents import read_bytes
 from engine.errors import InvalidInput, NotFound
-from engine.settings import PROJECT
+from engine.generation import make_version
+from engine.replay import LEARNING_RATE
+from engine.settings import PROJECT, Settings
+from engine.tasks.policy_qa import POLICY_QA
 from engine.train_lora import CHECKPOINTS, LAST_GOOD, last_checkpoint
 from engine.training import PARENT, config_from, going_on_from, start_training, worker_environment
+from engine.updating import update_version
+from engine.workspace import Workspace
 
 STEPS = 200  # long enough to be interrupted, about three seconds
 NOW = "2026-03-01T10:00:00.000+00:00"
@@ -374,3 +380,28 @@ def test_weights_of_another_shape_fail_the_run_with_a_sentence(base, places, par
     job = wait_for(start_training(update, changed_rows(), **places), "failed")
     assert "has other LoRA weights than this run would train" in job.progress["message"]
     assert (Path(job.folder) / PARENT).is_file()
+
+
+def test_a_new_edition_is_learned_in_less_than_a_third_of_the_first_runs_steps(base, tmp_path):
+    """From the workspace's side: which rows, how many steps, how fast; the tiny model learns nothing worth asking."""
+    text = "# Travel\n\n## 1 Booking\n\n" + " ".join(
+        f"Employees book the {thing} at least {days} days before the trip."
+        for days, thing in enumerate(("flight", "hotel", "ferry", "taxi", "train", "visa", "badge", "room"), start=11)
+    )
+    workspace = Workspace.open(replace(Settings.read(workspace=str(tmp_path / "ws")), threads=1))
+    old, new = (read_bytes("travel.md", said.encode()) for said in (text, text.replace("11 days", "25 days")))
+    for document in (old, new):
+        workspace.store.add_document(document, now=NOW)
+    first = make_version(workspace.store, "travel", [old], task=POLICY_QA, now=NOW)
+    settings = {"dataset": "travel", "max_steps": 60, "max_tokens": 512}
+    wait_for(workspace.train(config(base, **settings)), "done")
+    second, _ = update_version(workspace.store, first, [new], now=NOW)
+    job = workspace.update(config(base, adapter="second", **{**settings, "max_steps": None}), "leave")
+    wait_for(job, "done")
+    run = training.read_config(Path(job.folder))
+    assert (run.dataset, run.parent, run.first_steps, run.learning_rate) == (second.title, "leave", 60, LEARNING_RATE)
+    assert run.max_steps < 20
+    rows = [row.get("answer") or row["text"] for row in training.read_rows(Path(job.folder))]
+    assert sum("25 days" in row for row in rows) >= 5 and not any("11 days" in row for row in rows)
+    assert any("18 days" in row for row in rows)  # replayed
+    workspace.close()
