@@ -1,5 +1,6 @@
 """The next version after a new edition: carried over, answered anew, unlearned, fresh; apart, balanced, told."""
 
+import random
 import re
 from collections import Counter
 from dataclasses import replace
@@ -19,7 +20,7 @@ from engine.leakage import leakage
 from engine.records import REFUSAL, Example
 from engine.samples import MARKDOWN
 from engine.tasks.policy_qa import POLICY_QA
-from engine.updating import UNLEARNED, update_version, words_of_the_old
+from engine.updating import UNLEARNED, update_version, updated_rows, words_of_the_old
 from tests.models import EchoModel
 
 TEXT = MARKDOWN.read_text(encoding="utf-8")
@@ -128,16 +129,17 @@ def test_questions_of_a_removed_fact_are_refused_and_its_statements_are_no_longe
     assert not any("Tuesday is an office" in answer or "Flu vaccination" in answer for answer in kept)
 
 
-def test_a_question_that_another_clause_may_answer_is_dropped_not_refused(result):
+def test_a_question_that_another_clause_may_answer_is_dropped_not_refused(sample_store, parent):
     """ "What about sites?" was asked of the vaccination, and much else is said of sites."""
-    _, found, rows = result
-    texts = " ".join(fact.statement for fact in found.facts).lower()
-    assert "massages" in texts and "october" in texts  # the month stands elsewhere too
-    refused = [row.example.question.lower() for row in rows if row.example.form == UNLEARNED and row.state == "kept"]
-    assert not [
-        question for question in refused if set(question.rstrip("?").split()) <= {"what", "about", "october", "site"}
-    ]
-    assert any(row.reason == "the new edition may answer it otherwise" for row in rows)
+    asked = next(r for r in sample_store.rows(parent.id, state="kept", text="flu vaccination") if r.split == "train")
+    vague = replace(asked, example=replace(asked.example, question="What about sites?"))
+    old = [sample_store.document(name) for name in parent.documents]
+    found = edition(old, sample_store.facts(parent.id), [new_edition(*EDITS)])
+    dropped, *_ = updated_rows([vague], found, generator=EmbeddedGenerator(), rng=random.Random(0))
+    assert (dropped.state, dropped.reason) == ("rejected", "the new edition may answer it otherwise")
+    gone = replace(asked, example=replace(asked.example, question="Who offers the flu vaccination?"))
+    refused, *_ = updated_rows([gone], found, generator=EmbeddedGenerator(), rng=random.Random(0))
+    assert (refused.example.answer, refused.example.form, refused.state) == (REFUSAL, UNLEARNED, "kept")
 
 
 def test_a_moved_fact_keeps_its_rows_under_its_new_clause(result):

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from engine import adapters, datasets, jobs, registry
+from engine import adapters, datasets, jobs, registry, training
 from engine.answering import answer_rows, read_jsonl
 from engine.embedded import ensure_embedded, is_ready
 from engine.errors import InvalidInput
@@ -352,7 +352,7 @@ def watch_job(job: Job, screen: Screen) -> dict[str, Any]:
 
 
 def _title(job: Job) -> str:
-    return str(job.progress.get("phase") or "Training")
+    return str(job.progress.get("phase") or ("Training" if job.kind == training.KIND else "Starting"))
 
 
 def _step(job: Job) -> str:
