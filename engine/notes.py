@@ -136,7 +136,9 @@ def _on_personal_data(document: Document) -> list[str]:
     if not found:
         return []
     counted = [f"{count} {_plural(kind) if count > 1 else kind}" for kind, count in found.most_common()]
-    return [f"{document.name}: {_listed(counted)} found. Mask them (generate --mask) if no model is to learn them."]
+    return [
+        f"{document.name}: {_listed(counted)} found. Mask them (--mask, or the box on the page) if no model is to learn them."
+    ]
 
 
 def _plural(kind: str) -> str:

@@ -62,7 +62,10 @@ def test_personal_data_is_pointed_at_and_masked_when_asked(run, tmp_path):
     assert "jane@example.org" not in (tmp_path / "masked.jsonl").read_text()
     status, out, err = run(*command)
     (note,) = json.loads(out.splitlines()[-1])["notes"]
-    assert note == "leave.md: 3 e-mail addresses found. Mask them (generate --mask) if no model is to learn them."
+    assert (
+        note
+        == "leave.md: 3 e-mail addresses found. Mask them (--mask, or the box on the page) if no model is to learn them."
+    )
     assert note in err
     assert run("export", "--what", "sft", "--out", str(tmp_path / "plain.jsonl"))[0] == 0
     assert "jane@example.org" in (tmp_path / "plain.jsonl").read_text()

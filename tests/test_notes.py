@@ -74,7 +74,9 @@ def test_a_policy_that_speaks_of_instructions_gives_no_note():
 
 def test_personal_data_is_counted_by_kind():
     (note,) = notes("Write to a@example.org or b@example.org, or call (555) 123-4567, for all that you need.")
-    assert note.startswith("a.md: 2 e-mail addresses and 1 phone number found. Mask them (generate --mask)")
+    assert note.startswith(
+        "a.md: 2 e-mail addresses and 1 phone number found. Mask them (--mask, or the box on the page)"
+    )
 
 
 def test_pages_without_text_are_named_but_not_the_cover():

@@ -2,8 +2,10 @@
 
 import random
 import re
+import shutil
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -19,6 +21,7 @@ from engine.labels import label_row
 from engine.leakage import leakage
 from engine.records import REFUSAL, Example
 from engine.samples import MARKDOWN
+from engine.store import Store
 from engine.tasks.policy_qa import POLICY_QA
 from engine.updating import UNLEARNED, update_version, updated_rows, words_of_the_old
 from tests.models import EchoModel
@@ -66,9 +69,22 @@ def updated(store, parent, *edits, **options):
     return version, found, store.rows(version.id)
 
 
+@pytest.fixture(scope="module")
+def _edited(_sample_file, tmp_path_factory):
+    """The store with the sample policy's new edition, made once, and what came of it."""
+    store = Store(Path(shutil.copy(_sample_file, tmp_path_factory.mktemp("edited") / "edited.db")))
+    return store.path, updated(store, store.dataset("leave"), *EDITS)
+
+
 @pytest.fixture
-def result(sample_store, parent):
-    return updated(sample_store, parent, *EDITS)
+def edited_store(_edited, tmp_path):
+    """A copy of it that is the test's own."""
+    return Store(Path(shutil.copy(_edited[0], tmp_path / "edited.db")))
+
+
+@pytest.fixture
+def result(_edited):
+    return _edited[1]
 
 
 def of_statement(rows, words, *, kept=True):
@@ -77,10 +93,10 @@ def of_statement(rows, words, *, kept=True):
     ]
 
 
-def test_rows_of_unchanged_facts_are_carried_over_with_ids_splits_and_words(sample_store, parent, result):
+def test_rows_of_unchanged_facts_are_carried_over_with_ids_splits_and_words(edited_store, parent, result):
     _, found, rows = result
     unchanged = {change.old.id for change in found.changes if change.kind == "unchanged"}
-    before = [row for row in sample_store.rows(parent.id, state="kept") if row.example.fact_id in unchanged]
+    before = [row for row in edited_store.rows(parent.id, state="kept") if row.example.fact_id in unchanged]
     after = {row.example.id: row for row in rows}
     assert len(before) > 3000
     for row in before:
@@ -100,9 +116,9 @@ def test_only_changed_and_added_facts_are_generated(sample_store, parent):
     assert not any("40 weeks" in said or "Tuesday" in said for said in asked)
 
 
-def test_the_old_question_of_a_changed_fact_has_the_new_answer(sample_store, parent, result):
+def test_the_old_question_of_a_changed_fact_has_the_new_answer(edited_store, parent, result):
     _, _, rows = result
-    old = [row.example.question for row in of_statement(sample_store.rows(parent.id), "up to 40 weeks.")]
+    old = [row.example.question for row in of_statement(edited_store.rows(parent.id), "up to 40 weeks.")]
     new = {row.example.question: row for row in of_statement(rows, "up to 44 weeks.")}
     assert not of_statement(rows, "up to 40 weeks.")
     still = [question for question in old if question in new]
@@ -119,7 +135,7 @@ def test_a_rule_turned_round_turns_yes_and_no_round(result):
     assert not of_statement(rows, "Bought days cannot")
 
 
-def test_questions_of_a_removed_fact_are_refused_and_its_statements_are_no_longer_taught(sample_store, parent, result):
+def test_questions_of_a_removed_fact_are_refused_and_its_statements_are_no_longer_taught(edited_store, parent, result):
     _, _, rows = result
     unlearned = [row.example for row in rows if row.example.form == UNLEARNED and row.state == "kept"]
     assert len(unlearned) >= 10
@@ -165,11 +181,11 @@ def test_a_refusal_gives_way_when_the_edition_answers_its_question(sample_store,
     assert len(costs) > 1
 
 
-def test_the_next_edition_that_says_it_again_takes_the_refusals_back(sample_store, parent, result):
+def test_the_next_edition_that_says_it_again_takes_the_refusals_back(edited_store, parent, result):
     version, _, _ = result
     document = read_bytes("leave_and_benefits.md", TEXT.encode())
-    _, found = update_version(sample_store, version, [document], now="3")
-    rows = sample_store.rows(sample_store.dataset("leave").id)
+    _, found = update_version(edited_store, version, [document], now="3")
+    rows = edited_store.rows(edited_store.dataset("leave").id)
     refused = [row.example.question for row in rows if row.state == "kept" and row.example.form == UNLEARNED]
     assert not any("vaccination" in question for question in refused)
     assert of_statement(rows, "Flu vaccination is offered at every site")
@@ -293,9 +309,9 @@ def test_a_removed_sentence_that_survives_in_another_fact_is_not_unlearned(store
     assert any("members" in row.example.answer for row in store.rows(version.id, state="kept"))
 
 
-def test_rows_that_no_fact_stands_behind_are_carried_over(sample_store, parent, result):
+def test_rows_that_no_fact_stands_behind_are_carried_over(edited_store, parent, result):
     _, _, rows = result
-    before = {row.example.id: row for row in sample_store.rows(parent.id, state="kept") if not row.example.passage_id}
+    before = {row.example.id: row for row in edited_store.rows(parent.id, state="kept") if not row.example.passage_id}
     kept = [row for row in rows if row.example.id in before and row.state == "kept"]
     assert len(kept) >= 0.97 * len(before)
     assert all(row == before[row.example.id] for row in kept if isinstance(row.example, Example))

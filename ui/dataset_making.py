@@ -195,7 +195,7 @@ def _form() -> Form:
                     info="A name used before gets its next version.",
                 )
                 mask = gr.Checkbox(
-                    label="Mask personal data", info="Names of people stay; contact details and the like go."
+                    label="Mask personal data", info="Names in running text stay; contact details and the like go."
                 )
                 make = gr.Button("Generate", variant="primary")
         with gr.Accordion("Who writes and who judges", open=False):
