@@ -14,7 +14,7 @@ setup:
 
 test: setup
 	@$(PYTHON) engine/install.py --browser
-	@$(RUN) -m pytest -n 2 --dist loadfile
+	@$(RUN) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 bench: setup
 	@$(RUN) -m tests.bench

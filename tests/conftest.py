@@ -65,6 +65,15 @@ def write_random_adapter(
     return folder
 
 
+LONGEST_FIRST = ("test_train_lora.py", "test_readme.py", "test_loop.py", "test_adapters.py", "test_llama_cpp.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The files that take minutes come first, so that none of them is left alone at the end while the other process idles."""
+    places = {name: place for place, name in enumerate(LONGEST_FIRST)}
+    items.sort(key=lambda item: places.get(item.path.name, len(places)))
+
+
 @pytest.fixture(scope="session")
 def random_adapter():
     """`write_random_adapter`, for tests that need adapters of their own."""

@@ -12,7 +12,7 @@ from engine.samples import QUESTIONS
 PROJECT = Path(__file__).resolve().parents[1]
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
 FEW_STEPS = ["--max-steps", "3"]
-FEW_QUESTIONS = 4
+FEW_QUESTIONS = 3
 
 
 def blocks() -> list[str]:
