@@ -1,6 +1,7 @@
 """Touchstone's door: settings -> workspace -> page -> serve; every verb of the product is also a command here."""
 
 import argparse
+import json
 import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
@@ -20,10 +21,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command, or serve the page when none is named. 0: done; 2: the input was wrong; 1: our bug, with a traceback."""
     go_quiet()
     options = parser().parse_args(arguments)
+    settings = Settings.read(workspace=options.workspace)
+    if options.verb == "setup" and _is_set_up(
+        settings
+    ):  # `make run` asks each time, and a workspace takes a second to import
+        if options.json:
+            print(json.dumps({"models": str(settings.models)}))
+        return 0
     from engine.workspace import Workspace
 
     try:
-        workspace = Workspace.open(Settings.read(workspace=options.workspace))
+        workspace = Workspace.open(settings)
         try:
             if options.verb is None:
                 from ui import shell
@@ -39,6 +47,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("Stopped.", file=sys.stderr)
         return 2
+
+
+def _is_set_up(settings: Settings) -> bool:
+    from engine.embedded import is_ready
+
+    return is_ready(settings.models)
 
 
 def parser() -> argparse.ArgumentParser:

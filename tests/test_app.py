@@ -138,6 +138,11 @@ def test_the_workspace_may_be_named_before_or_after_the_command(tmp_path, capsys
     assert (tmp_path / "mine" / "touchstone.db").exists() and capsys.readouterr().out.strip().startswith("{")
 
 
+def test_a_machine_that_is_set_up_is_not_kept_waiting_for_a_workspace(tmp_path, capsys, embedded):
+    assert main(["setup", "--json", "--workspace", str(tmp_path / "ws")]) == 0
+    assert capsys.readouterr().out.strip().startswith('{"models"') and not (tmp_path / "ws").exists()
+
+
 def test_leaderboard_and_jobs_of_an_empty_workspace_name_the_next_step(run):
     status, out, _ = run("leaderboard")
     assert status == 0 and "Arena" in out
