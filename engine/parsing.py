@@ -1,6 +1,5 @@
 """English sentences -> words, what each is and what it hangs on. The only module that knows spaCy; imports it when first asked."""
 
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -78,7 +77,6 @@ def _chunks(doc: Any) -> Iterator[tuple[int, int, int]]:
 
 @cache
 def _pipeline() -> Any:
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
     import spacy
     from spacy.language import Language
 
