@@ -1,0 +1,1 @@
+"""Questions as people ask them: the corpus they are learned from."""
