@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from engine.grammar import proper_words
 from engine.phrasing import Vocabulary, Wording, spoken, vocabulary_of, wordings
+from engine.quality import gist
 from engine.records import REFUSAL, Document, Example, Fact, Proposal
 from engine.styles import TEMPLATES
 from engine.unanswerable import absence_of, unanswerables
@@ -101,12 +102,12 @@ class EmbeddedGenerator:
         chosen = [
             wording if rng.random() < 0.6 else spoken(wording, rng) for wording in chosen[: self.wordings_per_fact]
         ]
-        unique = {_plain(wording.question): wording for wording in chosen}
+        unique = {gist(wording.question): wording for wording in chosen}
         for _ in range(4 * self.wordings_per_fact):
             if len(unique) >= self.wordings_per_fact or not pool:
                 break
             another = spoken(rng.choice(natural if rng.random() < 0.7 else pool), rng)
-            unique.setdefault(_plain(another.question), another)
+            unique.setdefault(gist(another.question), another)
         return list(unique.values())
 
 
@@ -123,10 +124,6 @@ def refusals(
 def _vocabulary(documents: Sequence[Document]) -> Vocabulary:
     texts = [f"{passage.lead_in} {passage.text}" for document in documents for passage in document.passages]
     return vocabulary_of(texts, proper_words(texts))
-
-
-def _plain(question: str) -> str:
-    return question.lower().rstrip("?. ")
 
 
 def _answerable(fact: Fact, wording: Wording) -> Example:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from math import ceil
 
 from engine.facts import find_values
+from engine.lexicon import GREETINGS
 from engine.records import REFUSAL, Example, Fact, Passage
 from engine.unanswerable import answered_somewhere, content_words, stem, stems_of
 
@@ -15,8 +16,16 @@ AMBIGUOUS_FROM = 4
 """A question that this many facts could answer teaches none of them."""
 TOO_CLOSE = 0.7
 """Jaccard index of two questions' words from which the one gives the other away."""
-RULES = {"longest_words": LONGEST_WORDS, "ambiguous_from": AMBIGUOUS_FROM, "held_out_apart": TOO_CLOSE}
+NEARLY_THE_SAME = 0.9
+"""Jaccard index of two questions' words, their greetings aside, from which the second teaches nothing beside the first."""
+RULES = {
+    "longest_words": LONGEST_WORDS,
+    "ambiguous_from": AMBIGUOUS_FROM,
+    "held_out_apart": TOO_CLOSE,
+    "near_duplicate": NEARLY_THE_SAME,
+}
 """What the gates go by, as a version's recipe names it."""
+_GREETED = re.compile(r"^(?:" + "|".join(greeting.strip(" ,:") for greeting in GREETINGS) + r")[,:]?\s", re.IGNORECASE)
 VALUE_FORMS = ("how_many", "when", "how_soon", "how_long", "how_often")
 
 
@@ -91,11 +100,19 @@ class Gates:
 
 
 class Repeats:
-    """What was let through so far: one question is kept once, and with one answer."""
+    """
+    What was let through so far: one question is kept once, and with one answer.
+
+    Near-duplicates are looked for among the questions with the same answer, by the prefix filter of `HeldOut` with the longest
+    words for the rarest, as the later questions are not known yet. Exact, where MinHash would estimate.
+    """
 
     def __init__(self) -> None:
         self._answers: dict[tuple[bool, str], str] = {}
         self._spelt: set[tuple[bool, str]] = set()
+        self._asked: dict[tuple[str, str], list[frozenset[str]]] = defaultdict(
+            list
+        )  # (answer, a long word) -> questions
 
     def reason_against(self, example: Example, *, spellings: bool = False) -> str:
         """ "" for something new, which is remembered. With `spellings`, another spelling of a kept question is new too."""
@@ -106,9 +123,22 @@ class Repeats:
             return "contradiction: the same question is answered otherwise in a kept row"
         if before is not None and not (spellings and (bare, text) not in self._spelt):
             return "near-duplicate: the same question with the same answer"
+        if not bare and not spellings and self._asked_nearly(example):
+            return "near-duplicate: nearly the same question with the same answer"
         self._answers[bare, plain(text)] = example.answer
         self._spelt.add((bare, text))
         return ""
+
+    def _asked_nearly(self, example: Example) -> bool:
+        """Whether such a question was let through; if not, it is remembered."""
+        words = gist(example.question)
+        longest_first = sorted(words, key=lambda word: (-len(word), word))
+        places = [(example.answer, word) for word in longest_first[: _prefix(len(words), NEARLY_THE_SAME)]]
+        if any(_jaccard(words, other) >= NEARLY_THE_SAME for place in places for other in self._asked[place]):
+            return True
+        for place in places:
+            self._asked[place].append(words)
+        return False
 
 
 def malformed(example: Example, *, fewest_words: int = 2) -> str:
@@ -161,7 +191,21 @@ class HeldOut:
 
     def _first_words(self, words: frozenset[str]) -> list[str]:
         rarest_first = sorted(words, key=lambda word: (self._seen[word], word))
-        return rarest_first[: len(words) - ceil(TOO_CLOSE * len(words)) + 1]
+        return rarest_first[: _prefix(len(words), TOO_CLOSE)]
+
+
+def _prefix(size: int, share: float) -> int:
+    """How many words of a set, in an order common to all sets, another must share one of to reach that Jaccard index."""
+    return size - ceil(share * size) + 1
+
+
+def _jaccard(one: frozenset[str], other: frozenset[str]) -> float:
+    return len(one & other) / len(one | other) if one | other else 1.0
+
+
+def gist(question: str) -> frozenset[str]:
+    """The distinct words of a question without its greeting."""
+    return word_set(_GREETED.sub("", question))
 
 
 def word_set(text: str) -> frozenset[str]:

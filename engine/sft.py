@@ -19,9 +19,10 @@ from safetensors import SafetensorError
 from torch import Tensor
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from engine.batches import TrainingRow
 from engine.errors import TouchstoneError
 from engine.jobs import Interruption, Progress, read_metrics
-from engine.shared_prefix import TrainingRow, batch_loss, collate
+from engine.shared_prefix import batch_loss, collate
 from engine.training import TrainingConfig
 
 CHECKPOINT_EVERY_S = 60.0

@@ -1,4 +1,4 @@
-"""Training batches whose common prompt start is computed once: rows to token ids, batch order, layout, attention, loss.
+"""Training batches whose common prompt start is computed once: layout, attention, loss.
 
 A batch is one row of tokens: the longest common start of its prompts (the system prompt), then what is left of each
 example. An example attends to the prefix and to itself, with the position ids it would have alone, so loss and gradient
@@ -6,11 +6,8 @@ are those of plain padding (tests/test_shared_prefix.py) at a fraction of the to
 example; a dense 4D mask over the whole row would compute mostly what it then masks. Imported by the worker only.
 """
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import count, islice
-from random import Random
 from typing import Any
 
 import torch
@@ -18,21 +15,9 @@ import torch.nn.functional as F
 from torch import Tensor
 from transformers import AttentionInterface
 
-from engine.prompts import ChatTemplate, neutralise, render
+from engine.batches import TrainingRow
 
 ATTENTION = "shared_prefix"
-
-
-@dataclass(frozen=True)
-class TrainingRow:
-    """Token ids: what is given, and what is learned after it."""
-
-    prompt: tuple[int, ...]
-    target: tuple[int, ...]
-    is_statement: bool
-
-    def __len__(self) -> int:
-        return len(self.prompt) + len(self.target)
 
 
 @dataclass(frozen=True)
@@ -42,50 +27,6 @@ class Blocks:
     prefix: int
     lengths: tuple[int, ...]
     mask: Tensor  # (longest, prefix + longest), additive: an example's token sees the prefix and what came before it
-
-
-def encode_row(row: Mapping[str, Any], *, template: ChatTemplate, tokenizer: Any, eos_id: int) -> TrainingRow:
-    """
-    One row of rows.jsonl as token ids.
-
-    An answer is learned with the end of its turn, after the prompt exactly as it is rendered for serving. A statement
-    is learned whole but for its first token, which nothing predicts.
-    """
-
-    def ids(text: str) -> tuple[int, ...]:
-        return tuple(tokenizer.encode(text, add_special_tokens=False).ids)
-
-    if row["kind"] == "statement":
-        tokens = (*ids(neutralise(row["text"], template.control_tokens)), eos_id)
-        return TrainingRow(tokens[:1], tokens[1:], is_statement=True)
-    answer = ids(neutralise(row["answer"], template.control_tokens))
-    return TrainingRow(ids(render(row["messages"], template=template)), (*answer, eos_id), is_statement=False)
-
-
-def plan_batches(
-    rows: Sequence[TrainingRow], *, batch_size: int, statement_share: float, seed: int, steps: int
-) -> list[list[int]]:
-    """
-    Which rows stand in each step's batch; the first n steps do not depend on `steps`.
-
-    Each pass takes every question row once, in random order. Statements have batches of
-    their own, `statement_share` of all and evenly spaced, because their loss counts every token; they cycle apart.
-    """
-    questions = [n for n, row in enumerate(rows) if not row.is_statement]
-    statements = [n for n, row in enumerate(rows) if row.is_statement]
-    if not questions or not statements:
-        statement_share = 0.0 if questions else 1.0
-    streams = [_passes(pool, batch_size, f"{seed}/{name}") for name, pool in enumerate((questions, statements))]
-    takes_statement = (math.floor((n + 1) * statement_share) > math.floor(n * statement_share) for n in count())
-    return [next(streams[is_statement]) for is_statement in islice(takes_statement, steps)]
-
-
-def batches_per_epoch(rows: Sequence[TrainingRow], *, batch_size: int, statement_share: float) -> int:
-    """Steps until every question row was seen once, the statement batches between them included."""
-    questions = sum(not row.is_statement for row in rows)
-    if not questions or questions == len(rows) or statement_share >= 1:
-        return math.ceil(len(rows) / batch_size)
-    return math.ceil(math.ceil(questions / batch_size) / (1 - statement_share))
 
 
 def collate(rows: Sequence[TrainingRow]) -> dict[str, Any]:
@@ -182,21 +123,6 @@ def register_attention() -> str:
     """Make the attention known to transformers; returns the name for `attn_implementation`."""
     AttentionInterface.register(ATTENTION, attend_in_blocks)
     return ATTENTION
-
-
-def _passes(pool: Sequence[int], batch_size: int, seed: str) -> Iterator[list[int]]:
-    """
-    Batches for ever, pass after pass, in an order that knows nothing of the rows.
-
-    Sorting by length would save no padding, for there is none, and would gather the refusals, which are short. On a real
-    policy with 23 % refusals, 49 of 337 sorted batches held nothing else and 205 held none, and refusals had 21 % of the
-    loss; mixed, 0, 35 and 8 %.
-    """
-    for epoch in count():
-        rng = Random(f"{seed}/{epoch}")
-        order = list(pool)
-        rng.shuffle(order)
-        yield from (order[start : start + batch_size] for start in range(0, len(order), batch_size))
 
 
 def _blocks(prefix: int, lengths: tuple[int, ...]) -> Blocks:

@@ -14,7 +14,7 @@ import sys
 import traceback
 import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -25,13 +25,14 @@ from safetensors import SafetensorError, safe_open
 from transformers import TrainerState
 
 from engine import adapters
+from engine.batches import TrainingRow, batches_per_epoch, encode_row, plan_batches
 from engine.errors import InvalidInput, TouchstoneError, Unavailable
 from engine.jobs import METRICS, Interruption, Progress, read_metrics
 from engine.lora_model import FairClock, Number, base_folder, fastest, load_for_training
 from engine.prompts import load_chat_template, load_tokenizer
 from engine.settings import Settings, go_quiet
 from engine.sft import RECENT_STEPS, NotFinite, NotSaved, Watch, build_trainer, first_line
-from engine.shared_prefix import TrainingRow, batches_per_epoch, collate, encode_row, plan_batches
+from engine.shared_prefix import collate
 from engine.training import PARENT, TrainingConfig, read_config, read_rows, resolved, steps_within, write_config
 
 CHECKPOINTS, BUILT, LAST_GOOD = "checkpoints", "built", "last_good"
@@ -149,6 +150,8 @@ def encode_rows(folder: Path, base: Path, config: TrainingConfig) -> tuple[list[
     limit = min(config.max_tokens, context)
     every = [encode_row(row, template=template, tokenizer=tokenizer, eos_id=eos_id) for row in read_rows(folder)]
     rows = [row for row in every if len(row) <= limit]
+    if config.parent:  # an update run's rows were chosen fact by fact: more of the new ones, on purpose
+        rows = [replace(row, fact_id="") for row in rows]
     if not rows:
         shortest = min(map(len, every), default=0)
         raise InvalidInput(

@@ -17,13 +17,18 @@ from engine.records import Fact
 from engine.styles import OFFER_FORMS, PRESENT, TEMPLATES, TOPIC_FORMS, VALUE_FORMS
 
 SHARES = {
-    "near_miss.swap": 0.45,
-    "absent_topic": 0.22,
-    "near_miss.value": 0.18,
-    "near_miss.audience": 0.06,
-    "off_topic": 0.09,
+    "near_miss.swap": 0.65,
+    "absent_topic": 0.10,
+    "near_miss.value": 0.12,
+    "near_miss.audience": 0.05,
+    "off_topic": 0.08,
 }
-"""Of the unanswerable rows. The near misses use the policy's own words and together make more than half."""
+"""
+Of the unanswerable rows. The near misses use the policy's own words and together make more than half.
+
+Swaps lead, because they are asked exactly as the answerable questions are: a style that only unanswerable rows have is taken for
+the sign of one, and then a stranger's question is refused for its style.
+"""
 
 _STEMMER = snowballstemmer.stemmer("english")
 
@@ -84,7 +89,6 @@ def unanswerables(
     About `count` questions in the shares of SHARES, none twice; fewer where a small policy leaves no more to ask.
 
     `questions` are real wordings of the corpus: a thing or an audience it never mentions turns one into a near miss.
-    Swaps fill the shares that fall short.
     """
     sources = {
         "absent_topic": _absent_topics(absence, rng),
@@ -94,11 +98,12 @@ def unanswerables(
         "near_miss.swap": _swaps(questions, absence, rng),
     }
     found: dict[str, Unanswerable] = {}
-    for form, source in sources.items():
-        wanted = round(count * SHARES[form]) if form != "near_miss.swap" else count - len(found)
-        for group, question in source:
-            if wanted <= 0:
-                break
+    shares = [(form, round(count * SHARES[form])) for form in sources if form != "near_miss.swap"]
+    # First each its share; the swaps, and after them whoever has more, make up for those that fall short.
+    for form, most in (*shares, ("near_miss.swap", count), *((form, count) for form, _ in shares)):
+        wanted = min(most, count - len(found))
+        while wanted > 0 and (drawn := next(sources[form], None)):
+            group, question = drawn
             if question.lower() not in found:
                 digest = blake2b(f"{form}/{group}".encode(), digest_size=8).hexdigest()
                 found[question.lower()] = Unanswerable(f"none-{digest}", form, question)

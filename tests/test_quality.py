@@ -1,5 +1,6 @@
 """The gates: what is kept, what is not, and why."""
 
+import random
 from dataclasses import replace
 
 import pytest
@@ -107,3 +108,31 @@ def test_a_question_is_let_through_once_and_in_other_spellings_only_where_asked_
     assert repeats.reason_against(replace(row, question="how much is it"), spellings=True) == ""
     assert repeats.reason_against(replace(row, question="how much is it"), spellings=True).startswith("near-duplicate")
     assert repeats.reason_against(replace(row, answer="Twelve."), spellings=True).startswith("contradiction")
+
+
+def test_a_question_that_differs_by_its_greeting_or_its_order_alone_is_a_near_duplicate():
+    first = proposed(question="How much do I pay for a lost badge at the front desk today?")
+    nearly = "near-duplicate: nearly the same question with the same answer"
+    repeats = Repeats()
+    assert repeats.reason_against(first) == ""
+    greeted = replace(first, question="Quick question: how much do I pay for a lost badge at the front desk today?")
+    turned = replace(first, question="At the front desk today, how much do I pay for a lost badge?")
+    assert repeats.reason_against(greeted) == repeats.reason_against(turned) == nearly
+    other_word = replace(first, question="How much do I pay for a lost card at the front desk today?")
+    assert repeats.reason_against(other_word) == ""
+    assert repeats.reason_against(replace(greeted, answer="Another answer.")) == ""
+
+
+def test_near_duplicates_are_found_among_many_as_a_scan_finds_them():
+    rng = random.Random(0)
+    words = [f"word{n}" for n in range(40)]
+    rows = [proposed(question=" ".join(rng.sample(words, rng.randint(8, 22))), answer="Ten.") for _ in range(150)]
+    rows += [replace(row, question=f"{row.question} {rng.choice(words)}") for row in rows]
+    repeats, kept = Repeats(), list[set[str]]()
+    for row in rows:
+        mine = set(row.question.split())
+        alike = any(len(mine & other) >= 0.9 * len(mine | other) for other in kept)
+        assert bool(repeats.reason_against(row)) == alike
+        if not alike:
+            kept.append(mine)
+    assert 150 < len(kept) < 300

@@ -13,7 +13,7 @@ from engine.calls import CallsInMemory
 from engine.documents import read_bytes
 from engine.errors import Unavailable
 from engine.facts import facts_of
-from engine.generate import Generator
+from engine.generate import OVERDRAW, Generator
 from engine.quality import Gates
 from engine.records import REFUSAL
 from engine.teacher import Teacher, TeacherSettings, is_polar
@@ -129,7 +129,7 @@ def test_refusals_by_rule_fill_up_what_the_teacher_left_open_of_the_wanted_share
         found = [p.example for p in proposed(teacher(server, settings=replace(ALONE, refusal_share=0.4)))]
     refused = [example for example in found if example.kind == "unanswerable"]
     asked = [example for example in found if example.kind == "answerable"]
-    assert len(refused) == round(0.85 * len(asked) * 0.4 / 0.6)
+    assert len(refused) == round(OVERDRAW * len(asked) * 0.4 / 0.6)
     assert {example.form for example in refused} > {"near_miss.teacher"}
 
 

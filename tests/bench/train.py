@@ -103,7 +103,7 @@ def measure(name: str, targets: str) -> dict[str, Any]:
         (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
         base = base_folder(config.base, settings.models)
         encoded, _ = encode_rows(folder, base, config)
-        from engine.shared_prefix import plan_batches
+        from engine.batches import plan_batches
 
         plan = plan_batches(encoded, batch_size=BATCH, statement_share=0.0, seed=0, steps=steps)
         tokens = sum(len(encoded[n]) for batch in plan for n in batch)
