@@ -81,7 +81,7 @@ class Prompt:
     """All that decides an answer, the model apart."""
 
     messages: tuple[Message, ...]
-    schema: Schema
+    schema: Schema | None
     decoding: Decoding
 
 
@@ -266,7 +266,7 @@ class Caller:
 
     def _heard(self, prompt: Prompt, halt: Event) -> Reply:
         """Held to the schema where the engine can; once it has answered without, it is not asked to again."""
-        if self._takes_schema:
+        if self._takes_schema and prompt.schema is not None:
             try:
                 return self._listen(prompt, prompt.schema, halt)
             except InvalidInput as refused:

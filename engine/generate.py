@@ -4,7 +4,7 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from engine.grammar import proper_words
 from engine.phrasing import Vocabulary, Wording, spoken, vocabulary_of, wordings
@@ -13,11 +13,16 @@ from engine.records import REFUSAL, Document, Example, Fact, Proposal
 from engine.styles import TEMPLATES
 from engine.unanswerable import absence_of, unanswerables
 
+if TYPE_CHECKING:
+    from engine.writing.writer import QuestionWriter, Written
+
 WORDINGS_PER_FACT = 16
 REFUSAL_SHARE = 0.30
 STATEMENTS_PER_FACT = 2
 MOST_OF_A_FORM = dict.fromkeys(TEMPLATES, 2) | {"topic": 4, "keywords": 3, "action": 2, "yes_no": 5, "list": 2}
 """How many of a fact's questions such a form may give; it always has more."""
+WRITTEN = "written"
+"""The form of a question that the writer wrote."""
 OVERDRAW = 1.1
 """Unanswerable rows proposed for each one wanted: what the gates leave over their share is not kept."""
 
@@ -52,15 +57,16 @@ class Generator(Protocol):
 
 @dataclass(frozen=True)
 class EmbeddedGenerator:
-    """Rules and word lists: nothing to download, the same rows from the same seed."""
+    """Rules and word lists, and a `writer` for questions in people's words: the same rows from the same seed."""
 
     wordings_per_fact: int = WORDINGS_PER_FACT
     refusal_share: float = REFUSAL_SHARE
+    writer: "QuestionWriter | None" = None
 
     @property
     def name(self) -> str:
         """As stored in a dataset's recipe."""
-        return f"embedded rules, {self.wordings_per_fact} wordings a fact"
+        return f"embedded {'writer and ' if self.writer else ''}rules, {self.wordings_per_fact} wordings a fact"
 
     def about(self, facts: Sequence[Fact]) -> int:
         """All wordings and statements, and the share of refusals on top."""
@@ -68,8 +74,8 @@ class EmbeddedGenerator:
         return round(len(facts) * (self.wordings_per_fact + STATEMENTS_PER_FACT + refusals))
 
     def provenance(self) -> Mapping[str, Any]:
-        """Nothing more: the name says it."""
-        return {}
+        """Which writer; of the rules the name says it all."""
+        return self.writer.provenance() if self.writer else {}
 
     def propose(
         self, documents: Sequence[Document], facts: Sequence[Fact], *, rng: random.Random
@@ -77,17 +83,20 @@ class EmbeddedGenerator:
         """Questions and statements fact by fact, then the questions that have no answer."""
         vocabulary = _vocabulary(documents)
         asked: list[Wording] = []
-        for fact in facts:
-            chosen = self._choose(wordings(fact, vocabulary), rng)
+        unanswered: list[Example] = []
+        for fact, written in self.writer.write(facts) if self.writer else ((fact, ()) for fact in facts):
+            chosen = self._choose(wordings(fact, vocabulary), rng, [_worded(one) for one in written if one.answered])
             asked += chosen
+            unanswered += [_without_answer(one) for one in written if not one.answered]
             for wording in chosen:
                 yield Proposal(_answerable(fact, wording))
             yield from map(Proposal, statements_of(fact))
         wanted = round(OVERDRAW * len(asked) * self.refusal_share / (1 - self.refusal_share))
-        yield from map(Proposal, refusals(documents, facts, asked, wanted=wanted, rng=rng))
+        yield from map(Proposal, unanswered[:wanted])
+        yield from map(Proposal, refusals(documents, facts, asked, wanted=wanted - len(unanswered), rng=rng))
 
-    def _choose(self, found: Sequence[Wording], rng: random.Random) -> list[Wording]:
-        """Every natural form first, a few topics and keywords, then the same ones as other people would type them."""
+    def _choose(self, found: Sequence[Wording], rng: random.Random, written: Sequence[Wording] = ()) -> list[Wording]:
+        """What was written, every natural form, a few topics and keywords, then the same ones as others would type them."""
         by_form: dict[str, list[Wording]] = {}
         for wording in found:
             by_form.setdefault(wording.form, []).append(wording)
@@ -98,11 +107,10 @@ class EmbeddedGenerator:
         natural = [wording for wording in pool if wording.form not in TEMPLATES] or pool
         rng.shuffle(natural)
         templates = [wording for wording in pool if wording.form in TEMPLATES and wording not in natural]
-        chosen = natural[: self.wordings_per_fact - min(len(templates), self.wordings_per_fact // 3)] + templates
-        chosen = [
-            wording if rng.random() < 0.6 else spoken(wording, rng) for wording in chosen[: self.wordings_per_fact]
-        ]
-        unique = {gist(wording.question): wording for wording in chosen}
+        room = self.wordings_per_fact - len(written)
+        chosen = natural[: max(0, room - min(len(templates), room // 3))] + templates
+        chosen = [wording if rng.random() < 0.6 else spoken(wording, rng) for wording in chosen[: max(0, room)]]
+        unique = {gist(wording.question): wording for wording in (*written, *chosen)}
         for _ in range(4 * self.wordings_per_fact):
             if len(unique) >= self.wordings_per_fact or not pool:
                 break
@@ -136,6 +144,17 @@ def _answerable(fact: Fact, wording: Wording) -> Example:
         answer=wording.answer,
         evidence=fact.evidence,
         passage_id=fact.passage_id,
+    )
+
+
+def _worded(written: "Written") -> Wording:
+    return Wording(WRITTEN, written.question, f"{written.opening}{written.fact.statement}")
+
+
+def _without_answer(written: "Written") -> Example:
+    group = f"none-{written.fact.id}"
+    return Example(
+        _id(group, written.question), group, "unanswerable", f"near_miss.{WRITTEN}", written.question, REFUSAL
     )
 
 
