@@ -21,6 +21,7 @@ from engine.records import (
     LedgerRow,
     Vote,
 )
+from engine.splitting import families, split_of
 from engine.store import Store
 from engine.tasks import Task
 
@@ -36,13 +37,15 @@ def next_version(store: Store, parent: DatasetVersion, *, seed: int = 0, now: st
     """
     labels = standing_labels(store.labels(parent.id))
     kept = store.rows(parent.id, state="kept")
-    carried = [relabelled(row, labels.get(row.example.id)) for row in kept if row.example.form != "vote"]
+    accepted = accepted_rows(store, parent, labels)
+    carried = [relabelled(row, labels.get(row.example.id)) for row in kept if row.example.form != "vote"] + accepted
     outdated = parent.recipe.get("outdated_votes", [])
     voted = [pair for pair in store.voted_battles() if pair[0].task == parent.task and pair[1].id not in outdated]
     held_out = HeldOut(row.example.question for row in (*kept, *carried) if row.split in ("probe", "test"))
     won = list(_voted_rows(voted, held_out, random.Random(seed)))
     asked = {word_set(row.example.question) for row in won if row.state == "kept"}
     asked_anew = {label.example_id for label in labels.values() if label.question}
+    asked_anew |= {row.example.id for row in accepted}
     renewed = HeldOut(
         row.example.question for row in carried if row.example.id in asked_anew and row.split in ("probe", "test")
     )
@@ -135,6 +138,20 @@ def relabelled(row: LedgerRow, label: Label | None) -> LedgerRow:
     return LedgerRow(
         replace(row.example, origin=origin), "rejected", f"{label.rater} labelled it {label.verdict.replace('_', ' ')}"
     )
+
+
+def accepted_rows(store: Store, parent: DatasetVersion, labels: Mapping[str, Label]) -> list[LedgerRow]:
+    """The rows that a gate rejected and a person accepted, as the person left them, on the side of the split of their fact."""
+    rows = (store.row(parent.id, example_id) for example_id in labels)
+    chosen = [row for row in rows if row.state == "rejected" and not _taken_back(labels[row.example.id])]
+    sides = families(store.facts(parent.id)) if chosen else {}
+    found = []
+    for row in chosen:
+        label = labels[row.example.id]
+        side = split_of(sides.get(row.example.fact_id, row.example.fact_id))
+        example = replace(row.example, origin=f"label:{label.id}")
+        found.append(relabelled(LedgerRow(example, "kept", "", side), label))
+    return found
 
 
 def standing_labels(labels: Iterable[Label]) -> dict[str, Label]:

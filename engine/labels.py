@@ -31,7 +31,9 @@ def label_row(
     """
     Save one judgement; `gold` and `question` are the answer and the question as they should be.
 
-    Raises InvalidInput without a name or with an unknown verdict, NotFound for a row that is unknown or was not kept.
+    A row that a gate rejected can be accepted ("right", with or without a correction): the next version keeps it.
+    Raises InvalidInput without a name, with an unknown verdict, or for a rejected row that is to be rejected again; NotFound for
+    a row that is unknown or that failed.
     """
     if not rater.strip():
         raise InvalidInput("A label needs a name. Type yours at the top of the tab.")
@@ -39,8 +41,13 @@ def label_row(
         raise InvalidInput(f'"{verdict}" is no verdict. Choose one of: {", ".join(VERDICTS)}.')
     if max(len(gold), len(question)) > LONGEST:
         raise InvalidInput("A corrected question or answer may have 10,000 characters. Shorten it and save again.")
-    if not _is_kept(store, version, example_id):
+    state = _state_of(store, version, example_id)
+    if state not in ("kept", "rejected"):
         raise NotFound(f"Row {example_id} is not in {version.title}. Reload the page.")
+    if state == "rejected" and verdict not in ("right", "unclear"):
+        raise InvalidInput(
+            "This row is rejected already. Accept it, or correct it and save, to have it in the next version."
+        )
     label = Label(0, version.id, example_id, rater.strip()[:80], verdict, now, gold.strip(), question.strip())  # type: ignore[arg-type]
     return store.add_label(label)
 
@@ -91,8 +98,9 @@ def take_back(store: Store, label: Label, *, now: str) -> Label:
     )
 
 
-def _is_kept(store: Store, version: DatasetVersion, example_id: str) -> bool:
+def _state_of(store: Store, version: DatasetVersion, example_id: str) -> str:
+    """ "" for a row that is not there."""
     try:
-        return store.row(version.id, example_id).state == "kept"
+        return store.row(version.id, example_id).state
     except NotFound:
-        return False
+        return ""

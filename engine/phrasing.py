@@ -63,9 +63,15 @@ class Vocabulary:
         return sum(self.rarity.get(word, 3.0) for word in words) / len(words) ** 0.5 if words else 0.0
 
 
+_NUMBERED = re.compile(
+    r"^(?:(?:Part|Rule|Section|Article|Chapter|Clause|Annex|Appendix|Schedule|Step|Stage|§)\s+(?:\d[\d.]*|[IVX]+|[A-Z])[.):]?"
+    r"|\d[\d.]*[A-Za-z]?[.):]?|[A-Z]\d[\d.]*[.):]?|\([A-Za-z\d]{1,3}\)|[A-Za-z][.)]|[IVX]+\.)\s+"
+)
+
+
 def topic_of(clause: str) -> str:
-    """The innermost heading that names something, without its number: "4 Leave › 4.2 Sick leave" -> "Sick leave"."""
-    parts = [re.sub(r"^[\dA-Z]{0,3}[\d.()]*[.)]?\s+", "", part).strip(" :") for part in clause.split(" › ")]
+    """The innermost heading that names something, without its number: "Part 4. Leave › 4.2 Sick leave" -> "Sick leave"."""
+    parts = [_NUMBERED.sub("", part).strip(" :") for part in clause.split(" › ")]
     for part in reversed(parts):
         if part and part.lower() not in GENERIC_HEADINGS:
             return part

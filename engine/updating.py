@@ -9,7 +9,7 @@ from hashlib import blake2b
 from itertools import chain
 from typing import Any
 
-from engine.datasets import relabelled, save_version, standing_labels
+from engine.datasets import accepted_rows, relabelled, save_version, standing_labels
 from engine.editions import Edition, FactChange, edition
 from engine.errors import InvalidInput
 from engine.generate import REFUSAL_SHARE, EmbeddedGenerator, Generator
@@ -59,6 +59,7 @@ def update_version(
     found = edition([store.document(name) for name in parent.documents], store.facts(parent.id), documents)
     labels = standing_labels(store.labels(parent.id))
     kept = [relabelled(row, labels.get(row.example.id)) for row in store.rows(parent.id, state="kept")]
+    kept += accepted_rows(store, parent, labels)
     rows = updated_rows(kept, found, generator=generator, rng=random.Random(seed), watch=watch)
     rows = keep_apart_from(apart_from, rows)
     if not any(row.split == "train" for row in rows):

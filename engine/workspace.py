@@ -16,6 +16,7 @@ from engine.backends.llama_cpp import LlamaEngine
 from engine.datasets import training_rows
 from engine.documents import file_bytes, read_bytes, suffix_of
 from engine.documents.gather import Gathered, gather
+from engine.editions import Edition, edition
 from engine.embedded import EmbeddedModel, ensure_embedded
 from engine.errors import InvalidInput, Unavailable
 from engine.generation import GenerationConfig, discard_generation, start_generation
@@ -101,6 +102,17 @@ class Workspace:
         """The same for an upload."""
         document = read_bytes(name, data, watch=watch)
         return self._keep(mask(document), None) if masking else self._keep(document, data)
+
+    def edition_of(self, title: str, places: Sequence[Path], *, watch: Watch = ignore) -> tuple[Edition, Gathered]:
+        """
+        What these files change in a dataset version's documents, fact by fact, and what of them could be read; nothing is kept.
+
+        Raises what `gather` and `edition` raise, NotFound for a title that means nothing.
+        """
+        version = self.store.dataset(title)
+        read = gather(places, read=partial(read_bytes, watch=watch), watch=watch)
+        documents = [self.store.document(document_id) for document_id in version.documents]
+        return edition(documents, self.store.facts(version.id), read.documents), read
 
     def original(self, document: Document) -> Path | None:
         """The file that the document was read from; None when it was masked, or read before files were kept."""

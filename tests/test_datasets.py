@@ -404,6 +404,29 @@ def test_a_corrected_statement_stays_a_statement(sample_store, clock):
     assert (after.kind, after.question, after.answer) == ("statement", "", "Said better.")
 
 
+def test_a_row_that_a_gate_left_out_and_a_person_accepted_is_in_the_next_version(sample_store, clock):
+    version = sample_store.dataset("leave")
+    unclear = "question is not self-contained: 4 or more facts could answer it"
+    rejected = [row for row in sample_store.rows(version.id, state="rejected") if row.reason == unclear]
+    as_it_is, corrected, taken_back = rejected[:3]
+    label_row(sample_store, version, as_it_is.example.id, rater="ann", verdict="right", now=clock())
+    said = {"verdict": "right", "question": "How is the zebra crossing to be used?", "gold": "With care."}
+    label_row(sample_store, version, corrected.example.id, rater="ann", now=clock(), **said)
+    label = label_row(sample_store, version, taken_back.example.id, rater="ann", verdict="right", now=clock())
+    take_back(sample_store, label, now=clock())
+
+    after = {row.example.id: row for row in sample_store.rows(next_version(sample_store, version, now=clock()).id)}
+
+    mine = after[as_it_is.example.id]
+    near = mine.reason == "too close to a held-out question"  # its own question decides, whatever the person said
+    assert mine.state == "kept" or near
+    assert mine.example.origin.startswith("label:") and mine.example.question == as_it_is.example.question
+    new = after[corrected.example.id]
+    assert (new.state, new.example.question, new.example.answer) == ("kept", said["question"], said["gold"])
+    assert new.split == split_of(new.example.fact_id)
+    assert taken_back.example.id not in after
+
+
 def test_one_raters_undo_does_not_undo_what_another_said(sample_store, clock):
     parent = sample_store.dataset("leave")
     row = questions(sample_store.rows(parent.id, split="train"))[0]

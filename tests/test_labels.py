@@ -51,7 +51,7 @@ def test_every_verdict_of_the_word_list_can_be_given(store, version):
         ("e1", {"rater": " "}, InvalidInput, "needs a name"),
         ("e1", {"verdict": "nice"}, InvalidInput, "Choose one of: right, wrong"),
         ("e1", {"gold": "x" * 10_001}, InvalidInput, "10,000 characters"),
-        ("r", {}, NotFound, "Row r is not in d:1"),
+        ("r", {"verdict": "wrong"}, InvalidInput, "rejected already"),
         ("forged", {}, NotFound, "Row forged is not in d:1"),
     ],
 )

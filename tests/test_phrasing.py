@@ -162,6 +162,9 @@ def test_a_clause_is_named_by_its_innermost_heading_that_says_something():
     assert topic_of("4 Leave › 4.2 Sick leave") == "Sick leave"
     assert topic_of("3 Travel › 3.1 General") == "Travel"
     assert topic_of("A. Purpose") == "Purpose" and topic_of("") == ""
+    assert topic_of("Part C. Suspension") == "Suspension" and topic_of("§ 9 Disputes") == "Disputes"
+    assert topic_of("Step 3: Tell us") == "Tell us" and topic_of("R4 Lone working") == "Lone working"
+    assert topic_of("HR contacts") == "HR contacts" and topic_of("Part time work") == "Part time work"
 
 
 def test_a_phrase_tells_more_the_rarer_its_words_are():

@@ -18,8 +18,12 @@ def test_a_changed_policy_is_told_clause_by_clause_and_makes_the_next_version(wo
     (tmp_path / "leave.md").write_text(POLICY.replace("25 days of annual", "28 days of annual"))
     with visiting(workspace) as client:
         files = [handle_file(tmp_path / "leave.md")]
+        said, seen = client.predict(files, "leave:1", api_name="/preview_update")
+        assert "1 changed" in said["value"] and "leave.md: a new edition of leave.md (the same name)." in said["value"]
+        assert len(workspace.store.documents()) == len(workspace.store.datasets()) == 1
         said, changes, _ = client.predict(files, "leave:1", api_name="/update")
-        assert said["value"].startswith("leave:2, from leave:1: 1 facts changed.")
+        assert said["value"].startswith("leave:2, from leave:1: Facts: ")
+        assert changes["value"]["data"] == seen["value"]["data"]
         (change,) = changes["value"]["data"]
         assert change[:2] == ["changed", "1 Annual leave"] and "25 days" in change[2] and "28 days" in change[3]
         with pytest.raises(AppError, match=r"leave"):

@@ -8,7 +8,7 @@ import gradio as gr
 
 from engine.comparing import Comparison, compare
 from engine.documents import SUFFIXES
-from engine.editions import FactChange
+from engine.editions import Edition, FactChange, Replacement
 from engine.errors import InvalidInput
 from engine.updating import update_version
 from engine.workspace import Workspace
@@ -32,8 +32,21 @@ def build_update(workspace: Workspace, chosen: gr.Dropdown, said: gr.Textbox) ->
                 height=130,
                 scale=2,
             )
-            make = gr.Button("Make the update")
+            make = gr.Button("Make the update", interactive=False)
         changes = table(CHANGE_HEAD, label="What changed, clause by clause", visible=False, max_height=360)
+
+    def preview(paths: list[str] | None, title: str | None, progress: gr.Progress = gr.Progress()) -> dict[Any, Any]:  # noqa: B008
+        if not paths:
+            return {said: gr.skip(), changes: gr.update(visible=False), make: gr.update(interactive=False)}
+        if not title:
+            raise InvalidInput("There is no version to update yet. Generate one first.")
+        found, read = workspace.edition_of(title, [Path(path) for path in paths], watch=watcher(progress))
+        lines = [*(f"{one.new.name}: {replaces(one)}." for one in found.replacements), *what_was_read(read)]
+        return {
+            said: gr.update(value="\n".join([f"{counted(found)} Nothing is made yet.", *lines]), visible=True),
+            changes: gr.update(value=change_rows(found), visible=True),
+            make: gr.update(interactive=True),
+        }
 
     def update(paths: list[str] | None, title: str | None, progress: gr.Progress = gr.Progress()) -> dict[Any, Any]:  # noqa: B008
         if not title:
@@ -42,19 +55,29 @@ def build_update(workspace: Workspace, chosen: gr.Dropdown, said: gr.Textbox) ->
         read = workspace.add_files([Path(path) for path in paths or []], watch=watch)
         parent = workspace.store.dataset(title)
         version, found = update_version(workspace.store, parent, read.documents, now=workspace.now(), watch=watch)
-        told = [change for change in found.changes if change.kind != "unchanged"]
         rows = ", ".join(f"{count} {name}" for name, count in version.recipe["update"]["rows"].items())
-        lines = [f"{version.title}, from {title}: {len(told)} facts changed. Its rows: {rows}.", *what_was_read(read)]
+        lines = [f"{version.title}, from {title}: {counted(found)} Its rows: {rows}.", *what_was_read(read)]
         return {
             said: gr.update(value="\n".join(lines), visible=True),
-            changes: gr.update(value=[fact_row(change) for change in told[:MOST_SHOWN]], visible=True),
+            changes: gr.update(value=change_rows(found), visible=True),
             files: None,
+            make: gr.update(interactive=False),
         }
+
+    for changed, name in ((files.upload, "preview_update"), (files.clear, False)):
+        handles(
+            changed,
+            inputs=[files, chosen],
+            outputs=[said, changes, make],
+            api_name=name,
+            concurrency_limit=2,
+            show_progress_on=said,
+        )(preview)
 
     made = handles(
         make.click,
         inputs=[files, chosen],
-        outputs=[said, changes, files],
+        outputs=[said, changes, files, make],
         api_name="update",
         concurrency_limit=1,
         concurrency_id="generate",
@@ -116,6 +139,22 @@ def row_rows(found: Comparison) -> list[list[str]]:
         ]
         for change in found.rows[:MOST_SHOWN]
     ]
+
+
+def counted(found: Edition) -> str:
+    """What a new edition does to the facts, in one sentence."""
+    told = ", ".join(f"{count} {kind}" for kind, count in found.counts.items() if count)
+    return f"Facts: {told}."
+
+
+def replaces(one: Replacement) -> str:
+    """Whose place a file takes, and how that was known."""
+    return f"a new edition of {one.old.name} ({one.reason})" if one.old else one.reason
+
+
+def change_rows(found: Edition) -> list[list[str]]:
+    """The facts that are not as they were, the first of them."""
+    return [fact_row(change) for change in found.changes if change.kind != "unchanged"][:MOST_SHOWN]
 
 
 def fact_row(change: FactChange) -> list[str]:

@@ -128,8 +128,11 @@ def details(workspace: Workspace, row: Opened, version: DatasetVersion, found: L
         for label in workspace.store.labels(version.id)
         if label.example_id == example.id and (word := in_a_word(label))
     ]
-    why = "" if kept else f"the gates left this row out ({found.reason}); only kept rows are judged here."
-    may = gr.update(interactive=kept)
+    why = {
+        "rejected": f"the gates left this row out ({found.reason}). Accept it, or edit it, and the next version has it.",
+        "failed": f"no row came of this ({found.reason}).",
+    }.get(found.state, "")
+    may = {"accept": found.state != "failed", "edit": found.state != "failed", "reject": kept}
     return {
         row.box: gr.update(visible=True),
         row.about: note(
@@ -139,7 +142,7 @@ def details(workspace: Workspace, row: Opened, version: DatasetVersion, found: L
         row.answer: gr.update(value=example.answer, label="Answer" if example.question else "Statement"),
         row.passage: evidence_of(workspace, found),
         row.said: " · ".join([*said, *filter(None, [why])]) or ("not judged yet." if name.strip() else NO_NAME),
-        **{row.buttons[key]: may for key in ("accept", "reject", "edit")},
+        **{row.buttons[key]: gr.update(interactive=allowed) for key, allowed in may.items()},
         row.form: gr.update(visible=False),
         row.new_question: gr.update(value=example.question, visible=bool(example.question)),
         row.new_answer: example.answer,
