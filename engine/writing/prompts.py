@@ -1,7 +1,5 @@
 """What the question writer and the reader are asked, in training and in use alike: one function each."""
 
-from collections.abc import Sequence
-
 from engine.records import Message
 
 WRITER = "Write the question that a person asks."
@@ -34,11 +32,6 @@ def reader_messages(text: str, question: str) -> list[Message]:
 
 
 def reading(span: str, polarity: str = "") -> str:
-    """What the reader is to answer."""
-    said = " ".join(span.split())
+    """What the reader is to answer; the parts of a list, a line each, are told one after the other."""
+    said = "; ".join(" ".join(line.split()).rstrip(";") for line in span.split("\n"))
     return f"{polarity}: {said}" if polarity else said
-
-
-def of_lines(lines: Sequence[str]) -> str:
-    """A list's lead-in and its items as one sentence."""
-    return " ".join(line.strip() for line in lines)
