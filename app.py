@@ -100,7 +100,10 @@ def _arguments_of_the_loop(verb: Verb) -> None:
     generate.add_argument("--dataset", required=True, help="name of the dataset")
     generate.add_argument("--seed", type=int, default=0)
     generate.add_argument(
-        "--teacher", default="", metavar="MODEL", help="a model that writes the questions, named as in answer --model"
+        "--teacher",
+        default="",
+        metavar="MODEL",
+        help='who writes questions beside the rules: "writer" (ships), or a model, named as in answer --model',
     )
     generate.add_argument(
         "--judge", default="", metavar="MODEL", help="a model that checks rows; it gates once it passed an exam"

@@ -66,7 +66,12 @@ class EmbeddedGenerator:
     @property
     def name(self) -> str:
         """As stored in a dataset's recipe."""
-        return f"embedded {'writer and ' if self.writer else ''}rules, {self.wordings_per_fact} wordings a fact"
+        return self.named(writes=self.writer is not None, wordings_per_fact=self.wordings_per_fact)
+
+    @staticmethod
+    def named(*, writes: bool, wordings_per_fact: int = WORDINGS_PER_FACT) -> str:
+        """The name of one that has a writer, or none."""
+        return f"embedded {'writer and ' if writes else ''}rules, {wordings_per_fact} wordings a fact"
 
     def about(self, facts: Sequence[Fact]) -> int:
         """All wordings and statements, and the share of refusals on top."""

@@ -30,6 +30,7 @@ from engine.splitting import TEST_SHARE, balanced, families, hold_out, split_of
 from engine.store import Store
 from engine.tasks import Task, task_named
 from engine.watching import Watch, ignore
+from engine.writing import WRITER
 
 BATCH = 500
 BATCH_S = 2.0
@@ -50,7 +51,9 @@ class GenerationConfig:
     documents: tuple[str, ...]  # ids, in the order in which they are read
     task: str = "policy_qa"
     seed: int = 0
-    teacher: str = ""  # the model that writes the questions, as models are named everywhere; "": the embedded rules
+    teacher: str = (
+        ""  # who writes the questions: "" the embedded rules, "writer" these and the question writer, else a model
+    )
     judge: str = ""  # the model that reads rows beside their source; "": nobody
     apart_from: tuple[QuestionFile, ...] = ()  # no training row is close to one of their questions
 
@@ -178,7 +181,8 @@ def start_generation(
 
     Raises what `begin_version` raises, and Busy while another generation runs; then nothing is left behind.
     """
-    generator = f"teacher {config.teacher}" if config.teacher else EmbeddedGenerator().name
+    embedded = config.teacher in ("", WRITER)
+    generator = EmbeddedGenerator.named(writes=bool(config.teacher)) if embedded else f"teacher {config.teacher}"
     version = begin_version(store, documents, config, generator=generator, now=now)
     entry = {"dataset_id": version.id, **asdict(config)}
     try:

@@ -1,9 +1,11 @@
 """Who proposes and who judges in one generation: from its settings to a generator, an estimate, an examined judge."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.calls import Caller, Estimate, StoredCalls
+from engine.backends.llama_cpp import SLOTS
+from engine.calls import Caller, Estimate, StoredCalls, estimate
 from engine.facts import facts_of
 from engine.generate import EmbeddedGenerator, Generator
 from engine.generation import GenerationConfig, never
@@ -11,6 +13,8 @@ from engine.judging import Bench, ModelJudge, examine, set_paper, sources_in
 from engine.records import Document
 from engine.teacher import Teacher, TeacherSettings
 from engine.watching import Watch, ignore
+from engine.writing import READER_ADAPTER, WRITER, WRITER_ADAPTER
+from engine.writing.writer import QuestionWriter
 
 if TYPE_CHECKING:
     from engine.workspace import Workspace
@@ -23,10 +27,12 @@ def generator_of(
     workspace: "Workspace", config: GenerationConfig, *, run: str = "", stopped: Callable[[], bool] = never
 ) -> Generator:
     """
-    The embedded rules, or the teacher that the settings name. `run`: the version's title, for one who may resume.
+    The embedded rules, beside them the question writer, or the teacher that the settings name.
 
-    Raises NotFound or InvalidInput for a model's name that means nothing.
+    `run`: the version's title, for one who may resume. Raises NotFound or InvalidInput for a model's name that means nothing.
     """
+    if config.teacher == WRITER:
+        return EmbeddedGenerator(writer=_writer(workspace, seed=config.seed, run=run, stopped=stopped))
     return _teacher(workspace, config, run=run, stopped=stopped) if config.teacher else EmbeddedGenerator()
 
 
@@ -40,8 +46,12 @@ def estimate_of(
     """
     What the teacher's part of a generation will take, from two calls that are made now and kept.
 
-    `prices`: per million tokens read and written. Raises Unavailable when the teacher does not answer.
+    `prices`: per million tokens read and written. Of the question writer it says what writing takes; reading what was
+    written takes about as long again. Raises Unavailable when the teacher does not answer.
     """
+    if config.teacher == WRITER:
+        ours = _writer(workspace, seed=config.seed)
+        return estimate(ours.writer, list(ours.prompts(facts_of(documents))), prices=prices)
     return _teacher(workspace, config).estimate(documents, facts_of(documents), prices=prices)
 
 
@@ -67,6 +77,14 @@ def bench_of(
     judge = ModelJudge(caller)
     paper = set_paper(documents, facts_of(documents), seed=config.seed)
     return Bench(judge, examine(judge, paper, watch=watch), sources_in(documents))
+
+
+def _writer(workspace: "Workspace", *, seed: int, run: str = "", stopped: Callable[[], bool] = never) -> QuestionWriter:
+    def caller(name: str, adapter: Path) -> Caller:
+        calls = StoredCalls(workspace.store, workspace.now)
+        return Caller(workspace.shipped(name, adapter), calls, run=run, workers=SLOTS, stopped=stopped)
+
+    return QuestionWriter(caller("writer", WRITER_ADAPTER), caller("reader", READER_ADAPTER), seed=seed)
 
 
 def _teacher(

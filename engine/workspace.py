@@ -245,6 +245,10 @@ class Workspace:
             return self._llama().model(adapter.name, folder / "adapter.gguf")
         return self._transformers(adapter.base, folder).model(adapter.name, tuned=True)
 
+    def shipped(self, name: str, adapter: Path) -> ChatModel:
+        """The embedded model with an adapter that ships with the product. Costs nothing until it is asked something."""
+        return self._llama().model(name, adapter)
+
     def models(self, names: Sequence[str]) -> list[ChatModel]:
         """Several at once; a name given twice is an error, because its answers could not be told apart."""
         twice = [name for name in names if list(names).count(name) > 1]

@@ -17,6 +17,7 @@ from engine.records import DatasetVersion, Document, Job
 from engine.teaching import estimate_of
 from engine.watching import Watch
 from engine.workspace import Workspace
+from engine.writing import WRITER
 from ui.bars import funnel
 from ui.errors import handles, shown_to_user, tell
 from ui.journey import note
@@ -25,7 +26,10 @@ from ui.tables import pace
 BUSY_S, IDLE_S = 1.0, 8.0
 SAMPLE = "leave"
 LEFT_OUT, NOTED = "Left out: ", "Note: "
-RULES_WRITE = [("The embedded rules (no model needed)", "")]
+RULES_WRITE = [
+    ("The embedded rules (no model needed)", ""),
+    ("The embedded rules and question writer (minutes, not seconds)", WRITER),
+]
 NOBODY_JUDGES = [("Nobody", "")]
 TEACHERS = "Or a model: ollama:TAG, openai:NAME@URL."
 JUDGES = (
@@ -118,7 +122,7 @@ def build(workspace: Workspace) -> Making:
         progress: gr.Progress = gr.Progress(),  # noqa: B008
     ) -> dict[Any, Any]:
         datasets.check_name(named.strip())
-        for model in filter(None, (teacher, judge)):
+        for model in filter(None, (teacher if teacher != WRITER else "", judge)):
             workspace.model(model)  # a name that means nothing is told before anything is read
         read = workspace.add_files([Path(path) for path in paths or []], masking=masking, watch=watcher(progress))
         job = start(workspace, named.strip(), read.documents, teacher=teacher or "", judge=judge or "")

@@ -104,6 +104,10 @@ class QuestionWriter:
             for fact in some:
                 yield fact, [written for written in kept if written.fact.id == fact.id]
 
+    def prompts(self, facts: Sequence[Fact]) -> Iterator[Prompt]:
+        """All that the writer is asked for these facts; the reader is asked once or more for each draft."""
+        return (self._writing(fact, aim) for fact in facts for aim in self.aims(fact))
+
     def aims(self, fact: Fact) -> list[Aim]:
         """What to ask of a fact, always the same: its kinds in turn, each in voices of its own."""
         rng = random.Random(f"{self.seed}/{fact.id}")
