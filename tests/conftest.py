@@ -1,6 +1,7 @@
 """What several test files stand on: the real embedded model, converted once a machine, and an adapter that speaks up."""
 
 import json
+import os
 import shutil
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -63,6 +64,13 @@ def write_random_adapter(
     }
     (folder / "adapter_config.json").write_text(json.dumps({**settings, **config}))
     return folder
+
+
+def pytest_configure() -> None:
+    """Two test processes share the cores, so each computes on one: threads of two engines would wait for each other."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        os.environ.setdefault("OMP_NUM_THREADS", "1")
+        os.environ.setdefault("TOUCHSTONE_THREADS", "1")
 
 
 LONGEST_FIRST = ("test_train_lora.py", "test_readme.py", "test_loop.py", "test_adapters.py", "test_llama_cpp.py")

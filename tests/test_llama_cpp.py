@@ -16,9 +16,10 @@ from engine.embedded import EmbeddedModel
 from engine.errors import InvalidInput, NotFound
 from engine.prompts import count_tokens, encode, load_chat_template, render
 from engine.records import Decoding
-from engine.settings import PROJECT
+from engine.settings import PROJECT, Settings
 
 GREEDY = Decoding(max_tokens=12)
+THREADS = Settings.read().threads
 TOPICS = [
     "bread",
     "the sea",
@@ -91,7 +92,7 @@ def test_a_question_asked_twice_is_answered_alike(base):
 
 def test_loading_an_adapter_does_not_change_the_base(embedded, base, tuned):
     """Not even by a bit that shows: an engine that never saw an adapter says the same as one that switched it off."""
-    fresh = LlamaEngine(embedded)
+    fresh = LlamaEngine(embedded, threads=THREADS)
     try:
         bare = [fresh.model("base").reply(question, GREEDY).text for question in QUESTIONS[:4]]
     finally:
@@ -126,7 +127,7 @@ def test_a_prompt_that_does_not_fit_is_refused_with_the_counts_and_one_that_just
     template = load_chat_template(embedded.folder)
     question = asked("word " * 200)
     tokens = count_tokens(render(question, template=template), embedded.folder)
-    small = LlamaEngine(embedded, slots=2, context=256)
+    small = LlamaEngine(embedded, threads=THREADS, slots=2, context=256)
     model, room = small.model("base"), 256 - tokens
     assert 0 < room < 56
     fits = model.reply(question, Decoding(max_tokens=room))
@@ -175,7 +176,7 @@ def test_a_new_adapter_joins_while_an_answer_runs_and_the_old_server_goes_when_i
 ):
     from engine.adapters import to_gguf
 
-    engine = LlamaEngine(embedded, slots=2, context=512)
+    engine = LlamaEngine(embedded, threads=THREADS, slots=2, context=512)
     base = engine.model("base")
     long = Decoding(max_tokens=60, repeat_penalty=1.0)
     undisturbed = base.reply(QUESTIONS[0], long).text
@@ -201,7 +202,7 @@ def test_a_new_adapter_joins_while_an_answer_runs_and_the_old_server_goes_when_i
 
 def test_closing_gives_the_memory_back_and_a_later_question_starts_again(embedded):
     process = psutil.Process()
-    engine = LlamaEngine(embedded, slots=8)
+    engine = LlamaEngine(embedded, threads=THREADS, slots=8)
     answer = engine.model("base").reply(QUESTIONS[1], GREEDY).text
     threads, memory = process.num_threads(), process.memory_info().rss
     engine.close()
