@@ -17,7 +17,7 @@ from engine.records import DatasetVersion, Document, Job
 from engine.teaching import estimate_of
 from engine.watching import Watch
 from engine.workspace import Workspace
-from engine.writing import WRITER
+from engine.writing import WRITER, WRITER_ADAPTER
 from ui.bars import funnel
 from ui.errors import handles, shown_to_user, tell
 from ui.journey import note
@@ -26,10 +26,9 @@ from ui.tables import pace
 BUSY_S, IDLE_S = 1.0, 8.0
 SAMPLE = "leave"
 LEFT_OUT, NOTED = "Left out: ", "Note: "
-RULES_WRITE = [
-    ("The embedded rules (no model needed)", ""),
-    ("The embedded rules and question writer (minutes, not seconds)", WRITER),
-]
+RULES_WRITE = [("The embedded rules (no model needed)", "")]
+if WRITER_ADAPTER.is_file():
+    RULES_WRITE.append(("The embedded rules and question writer (minutes, not seconds)", WRITER))
 NOBODY_JUDGES = [("Nobody", "")]
 TEACHERS = "Or a model: ollama:TAG, openai:NAME@URL."
 JUDGES = (
