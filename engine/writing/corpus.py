@@ -1,5 +1,4 @@
-"""
-The corpus of invented policies and the questions people would ask of them, and what must hold for each row.
+"""The corpus of invented policies and the questions people would ask of them, and what must hold for each row.
 
     python -m engine.writing.corpus show FILE.md     the policy's passages, as the product reads them: spans are taken from here
     python -m engine.writing.corpus check [NAME...]  every fault of the named policies (all of them without a name), then counts

@@ -1,5 +1,4 @@
-"""
-Questions in people's words: the embedded model writes them, and again the embedded model reads whether the text answers them.
+"""Questions in people's words: the embedded model writes them, and again the embedded model reads whether the text answers them.
 
 Rules ask what a sentence's grammar offers, in the sentence's own words. The writer was tuned on questions that people would ask
 who have not read the policy; so its questions are short, chatty, misspelt, in other words. It is small and often wrong: a question

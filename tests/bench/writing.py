@@ -1,5 +1,4 @@
-"""
-The question writer and the reader on the corpus's held-out policies, which neither was trained on; there is no peer.
+"""The question writer and the reader on the corpus's held-out policies, which neither was trained on; there is no peer.
 
 TOUCHSTONE_BENCH_ADAPTERS=FOLDER measures the writer.gguf and reader.gguf of another folder than the shipped ones;
 TOUCHSTONE_BENCH_QUESTIONS=FILE also keeps 200 of the questions written, to be read by a person.
