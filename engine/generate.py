@@ -7,7 +7,7 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Protocol
 
 from engine.grammar import proper_words
-from engine.phrasing import Vocabulary, Wording, spoken, vocabulary_of, wordings
+from engine.phrasing import Vocabulary, Wording, spoken, thing_asked_about, vocabulary_of, wordings
 from engine.quality import gist
 from engine.records import REFUSAL, Document, Example, Fact, Proposal
 from engine.styles import TEMPLATES
@@ -90,7 +90,8 @@ class EmbeddedGenerator:
         asked: list[Wording] = []
         unanswered: list[Example] = []
         for fact, written in self.writer.write(facts) if self.writer else ((fact, ()) for fact in facts):
-            chosen = self._choose(wordings(fact, vocabulary), rng, [_worded(one) for one in written if one.answered])
+            people = [_worded(one, vocabulary) for one in written if one.answered]
+            chosen = self._choose(wordings(fact, vocabulary), rng, people)
             asked += chosen
             unanswered += [_without_answer(one) for one in written if not one.answered]
             for wording in chosen:
@@ -152,8 +153,9 @@ def _answerable(fact: Fact, wording: Wording) -> Example:
     )
 
 
-def _worded(written: "Written") -> Wording:
-    return Wording(WRITTEN, written.question, f"{written.opening}{written.fact.statement}")
+def _worded(written: "Written", vocabulary: Vocabulary) -> Wording:
+    thing = thing_asked_about(written.question, written.fact, vocabulary)
+    return Wording(WRITTEN, written.question, f"{written.opening}{written.fact.statement}", thing)
 
 
 def _without_answer(written: "Written") -> Example:

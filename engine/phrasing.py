@@ -86,17 +86,30 @@ def wordings(fact: Fact, vocabulary: Vocabulary) -> list[Wording]:
     """
     topic = " ".join(uncapitalised(word, vocabulary.proper) for word in topic_of(fact.clause).split())
     parsed = parse(_told(fact))
-    alone = [] if parsed or _is_row(fact) else parse([fact.statement.rpartition(": ")[2]])
-    found_things = _things(parsed or alone, vocabulary)
+    found_things = _told_of(fact, parsed, vocabulary)
     found: dict[str, Wording] = {}
     for asked in _all_forms(fact, parsed, topic, found_things, vocabulary):
         question = _tidy(asked.question)
         if not 3 <= len(question.split()) <= 34 or question.lower() in found or not _sound(question):
             continue
         answer = f"{asked.verdict}. {fact.statement}" if asked.verdict else fact.statement
-        phrase = next((thing.bare for thing in found_things if thing.bare.lower() in question.lower()), "")
+        phrase = _named_in(question, found_things)
         found[question.lower()] = Wording(asked.form, question, answer, phrase)
     return list(found.values())
+
+
+def thing_asked_about(question: str, fact: Fact, vocabulary: Vocabulary) -> str:
+    """The thing the fact speaks of that a question names in the fact's own words; "" where it names none."""
+    return _named_in(question, _told_of(fact, parse(_told(fact)), vocabulary))
+
+
+def _named_in(question: str, told_of: Sequence[Thing]) -> str:
+    return next((thing.bare for thing in told_of if thing.bare.lower() in question.lower()), "")
+
+
+def _told_of(fact: Fact, parsed: Sequence[Parsed], vocabulary: Vocabulary) -> list[Thing]:
+    alone = [] if parsed or _is_row(fact) else parse([fact.statement.rpartition(": ")[2]])
+    return _things(parsed or alone, vocabulary)
 
 
 def _is_row(fact: Fact) -> bool:

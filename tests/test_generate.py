@@ -9,6 +9,8 @@ from engine.facts import facts_of
 from engine.generate import STATEMENTS_PER_FACT, EmbeddedGenerator, Generator
 from engine.records import REFUSAL, Example
 from engine.styles import TEMPLATES
+from engine.writing.prompts import NONE
+from engine.writing.writer import NEAR_MISS, Aim, Written
 
 
 def proposed(document, *, facts: int = 60, seed: int = 0, **options) -> list[Example]:
@@ -80,3 +82,45 @@ def test_an_unanswerable_row_belongs_to_no_fact(document, rows):
 def test_the_name_says_what_made_the_rows():
     generator: Generator = EmbeddedGenerator(wordings_per_fact=6)
     assert generator.name == "embedded rules, 6 wordings a fact"
+
+
+class ScriptedWriter:
+    """Two questions for every fact that speaks of annual leave, one with an answer and one without; none for the others."""
+
+    def write(self, facts):
+        for fact in facts:
+            about = "annual leave" in fact.statement
+            told = [Written(fact, Aim("yes_no", "yes", "curt"), f"annual leave then, clause {fact.id[:4]}?")]
+            missed = [Written(fact, Aim(NEAR_MISS, NONE, "chatty"), f"who pays for annual leave in {fact.id[:4]}?")]
+            yield fact, [*told, *missed] if about else []
+
+    def provenance(self):
+        return {"writer": {"questions": 2}}
+
+
+def test_what_the_writer_wrote_comes_first_with_its_answer_and_without_one(document):
+    facts = facts_of([document])[:60]
+    generator = EmbeddedGenerator(writer=ScriptedWriter())
+    rows = [proposal.example for proposal in generator.propose([document], facts, rng=random.Random(0))]
+    about = {fact.id: fact for fact in facts if "annual leave" in fact.statement}
+    written = [row for row in rows if row.form == "written"]
+    assert {row.fact_id for row in written} == set(about) and len(written) == len(about) >= 5
+    for row in written:
+        fact = about[row.fact_id]
+        assert row.question.startswith("annual leave then") and row.answer == f"Yes. {fact.statement}"
+        assert (row.kind, row.evidence, row.passage_id) == ("answerable", fact.evidence, fact.passage_id)
+    missed = [row for row in rows if row.form == "near_miss.written"]
+    assert {row.fact_id for row in missed} == {f"none-{fact}" for fact in about}
+    assert {(row.kind, row.answer) for row in missed} == {("unanswerable", REFUSAL)}
+    asked = Counter(row.fact_id for row in rows if row.kind == "answerable")
+    assert max(asked.values()) <= 16
+    assert generator.name == "embedded writer and rules, 16 wordings a fact" and generator.provenance()["writer"]
+
+
+def test_a_written_question_is_swapped_too_where_it_names_the_thing_it_asks_about(document):
+    facts = facts_of([document])[:60]
+    rows = [
+        p.example for p in EmbeddedGenerator(writer=ScriptedWriter()).propose([document], facts, rng=random.Random(0))
+    ]
+    swapped = [row.question for row in rows if row.form == "near_miss.swap" and ", clause " in row.question]
+    assert swapped and not any(question.startswith("Annual leave then") for question in swapped)
