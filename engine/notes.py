@@ -64,6 +64,7 @@ def notes_on(document: Document) -> list[str]:
     Nothing here stops anything: text that looks like an instruction to a model is read as text like all other.
     """
     return [
+        *document.notes,
         *_on_language(document),
         *_on_instructions(document),
         *_on_personal_data(document),

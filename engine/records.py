@@ -51,6 +51,7 @@ class Document:
     text: str  # the passages' texts joined by newlines
     passages: tuple[Passage, ...]
     page_count: int | None = None
+    notes: tuple[str, ...] = ()  # what went otherwise than usual when the file was read, for people; not stored
 
 
 @dataclass(frozen=True)

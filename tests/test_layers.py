@@ -74,6 +74,7 @@ def test_the_words_of_the_project_know_nothing_of_ours():
      ("xllamacpp", {"engine/backends/llama_cpp.py"}),
      ("ollama", {"engine/backends/ollama.py"}), ("openai", {"engine/backends/openai_compatible.py"}),
      ("spacy", {"engine/parsing.py"}), ("datasets", {"engine/exchange/folders.py"}),
+     ("docling", {"engine/documents/docling.py"}),
      ("evalica", {"evals/ranking.py"}), ("scipy", {"evals/intervals.py"})],
 )  # fmt: skip
 def test_a_package_with_a_room_of_its_own_is_imported_nowhere_else(package, where):

@@ -2,18 +2,20 @@
 
 import codecs
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 from engine.documents.blocks import Block, assemble
+from engine.documents.docling import lacking, read_by_docling
 from engine.documents.docx import read_docx
 from engine.documents.html import read_html
 from engine.documents.limits import LARGEST_FILE, LARGEST_TEXT, mib
 from engine.documents.markdown import read_markdown
 from engine.documents.pdf import read_pdf
 from engine.documents.text import read_text
-from engine.errors import InvalidInput, NotFound
+from engine.errors import InvalidInput, NotFound, Unavailable
 from engine.records import Document
 from engine.watching import Watch, ignore
 
@@ -93,6 +95,7 @@ def read_bytes(name: str, data: bytes, *, watch: Watch = ignore) -> Document:
     Passages come in reading order: paragraphs, list items and table rows with their heading path. Running headers,
     footers, page numbers, margin notes and the contents page are left out. Typographic quotes are made straight and
     white space is collapsed, so that every format gives the same words. `watch` hears of the pages of a long PDF.
+    A PDF is read by docling where docling can be used; where it fails, by our own reader, and the document's notes say so.
     Raises InvalidInput with the reason and the next step for anything that gives no text.
     """
     name = Path(name).name or name
@@ -103,8 +106,7 @@ def read_bytes(name: str, data: bytes, *, watch: Watch = ignore) -> Document:
     kind = _format_by_bytes(name, data)
     claimed = SUFFIXES.get(Path(name).suffix.lower())
     if kind == "pdf":
-        blocks, page_count = read_pdf(name, data, watch=watch)
-        return assemble(name, data, _MEDIA_TYPES[kind], blocks, page_count=page_count)
+        return _read_pdf(name, data, watch)
     if kind == "docx":
         return assemble(name, data, _MEDIA_TYPES[kind], read_docx(name, data))
     if len(data) > LARGEST_TEXT:
@@ -117,6 +119,30 @@ def read_bytes(name: str, data: bytes, *, watch: Watch = ignore) -> Document:
         raise _unsupported(name, f"a {Path(name).suffix} file")
     kind = "html" if claimed == "text" and really == "html" else claimed
     return assemble(name, data, _MEDIA_TYPES[kind], _TEXT_READERS[kind](text))
+
+
+def _read_pdf(name: str, data: bytes, watch: Watch) -> Document:
+    """By our own reader first, which refuses what cannot be read, and then by docling where that can be used."""
+    blocks, page_count = read_pdf(name, data, watch=watch)
+    notes: tuple[str, ...] = ()
+    if not lacking():
+        watch(f"Reading {name} with docling", 0, 1)
+        try:
+            found = read_by_docling(data, page_count=page_count)
+            if 2 * _length(found) < _length(blocks):
+                raise Unavailable("it found less than half of the text")
+            blocks = found
+        except Unavailable as reason:
+            notes = (
+                f"{name}: docling failed on it ({reason}), so our own reader read it. If that happens with every PDF, "
+                "mend docling or set TOUCHSTONE_DOCLING=off.",
+            )
+    document = assemble(name, data, _MEDIA_TYPES["pdf"], blocks, page_count=page_count)
+    return replace(document, notes=notes)
+
+
+def _length(blocks: Sequence[Block]) -> int:
+    return sum(len(block.text) for block in blocks if block.kind != "heading")
 
 
 def suffix_of(media_type: str) -> str:

@@ -21,7 +21,7 @@ from engine.documents.pdf_lines import (
 from engine.documents.pdf_tables import Table, find_tables
 from engine.documents.tables import row_text, table_rows
 
-_ITEM = re.compile(r"(?:[-*•–·▪◦‣o\uf0b7\uf0a7]|\d{1,2}[.)]|[a-z][.)])\s+(?=\S)")
+ITEM = re.compile(r"(?:[-*•–·▪◦‣o\uf0b7\uf0a7]|\d{1,2}[.)]|[a-z][.)])\s+(?=\S)")
 _LABEL = re.compile(r"[\"']*\((?:[a-z]{1,3}|[A-Z]{1,3}|[ivx]+|\d{1,2})\)\s")
 _LEADER = re.compile(r"(?:\.\s?){4,}\s*(?:\d+|[ivxl]+)?\s*$")
 _CONTENTS = re.compile(r"(?:table of )?contents", re.IGNORECASE)
@@ -159,7 +159,7 @@ def _is_bold_prose(lines: Sequence[Line], measure: _Measure) -> bool:
 
 
 def _is_item(line: Line) -> bool:
-    return bool(_ITEM.match(line.text))
+    return bool(ITEM.match(line.text))
 
 
 def _starts_anew(run: Sequence[Line], line: Line, measure: _Measure) -> bool:
@@ -251,7 +251,7 @@ def _blocks(pieces: Sequence[_Piece], measure: _Measure) -> Iterator[Block]:
         elif piece.kind == "list_item":
             x0 = piece.lines[0].x0
             indents = [indent for indent in indents if indent < x0 - 4] + [x0]
-            yield Block("list_item", _ITEM.sub("", text, count=1), level=len(indents) - 1, page=page)
+            yield Block("list_item", ITEM.sub("", text, count=1), level=len(indents) - 1, page=page)
         else:
             indents = []
             yield Block("paragraph", text, page=page)
