@@ -22,12 +22,14 @@ from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState,
 from engine.batches import TrainingRow
 from engine.errors import TouchstoneError
 from engine.jobs import Interruption, Progress, read_metrics
+from engine.pace import Pace
 from engine.shared_prefix import batch_loss, collate
 from engine.training import TrainingConfig
 
 CHECKPOINT_EVERY_S = 60.0
 CHECKPOINT_SHARE = 0.1
 RECENT_STEPS = 20
+SLOWED = "Training on one core fewer: another program is using one."
 
 
 class NotFinite(TouchstoneError):
@@ -124,8 +126,8 @@ class PrefixTrainer(Trainer):
 class Watch(TrainerCallback):
     """After each step: progress and curve; whether to save, whether to end."""
 
-    def __init__(self, folder: Path, progress: Progress, interruption: Interruption, *, steps: int) -> None:
-        self._folder, self._progress, self._interruption = folder, progress, interruption
+    def __init__(self, folder: Path, progress: Progress, interruption: Interruption, *, steps: int, pace: Pace) -> None:
+        self._folder, self._progress, self._interruption, self._pace = folder, progress, interruption, pace
         self._every = max(1, round(steps * CHECKPOINT_SHARE))
         self._losses: deque[float] = deque(maxlen=RECENT_STEPS)
         self._recent: deque[tuple[float, int]] = deque(maxlen=RECENT_STEPS + 1)  # (time, tokens so far)
@@ -160,6 +162,7 @@ class Watch(TrainerCallback):
         now, step = time.monotonic(), state.global_step
         rate = float(kwargs["lr_scheduler"].get_last_lr()[0])
         seconds = now - self._recent[-1][0]
+        self._pace.took(seconds, self._tokens - self._recent[-1][1])
         self._recent.append((now, self._tokens))
         (since, before), (_, after) = self._recent[0], self._recent[-1]
         steps_timed = len(self._recent) - 1
@@ -175,7 +178,7 @@ class Watch(TrainerCallback):
             tokens_per_s=round((after - before) / max(now - since, 1e-9), 1),
             eta_s=round((state.max_steps - step) * (now - since) / steps_timed, 1),
             peak_mib=peak_mib(),
-            message="Training.",
+            message=SLOWED if self._pace.fewer else "Training.",
         )
         if self._interruption.wanted and step < state.max_steps:
             self.stopped = control.should_training_stop = True

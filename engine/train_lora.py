@@ -29,6 +29,7 @@ from engine.batches import TrainingRow, batches_per_epoch, encode_row, plan_batc
 from engine.errors import InvalidInput, TouchstoneError, Unavailable
 from engine.jobs import METRICS, Interruption, Progress, read_metrics
 from engine.lora_model import FairClock, Number, base_folder, fastest, load_for_training
+from engine.pace import Pace
 from engine.prompts import load_chat_template, load_tokenizer
 from engine.settings import Settings, go_quiet
 from engine.sft import RECENT_STEPS, NotFinite, NotSaved, Watch, build_trainer, first_line
@@ -74,7 +75,8 @@ def main(argv: Sequence[str]) -> int:
 def run(folder: Path, progress: Progress, interruption: Interruption, *, models_dir: Path) -> None:
     """Train and install. Raises the engine's errors for what a person can mend."""
     prepared = prepare(folder, progress, models_dir=models_dir)
-    watch = Watch(folder, progress, interruption, steps=len(prepared.batches))
+    pace = Pace(prepared.config.threads, torch.set_num_threads)
+    watch = Watch(folder, progress, interruption, steps=len(prepared.batches), pace=pace)
     trainer = build_trainer(
         folder / CHECKPOINTS, prepared.config, prepared.model, prepared.rows, prepared.batches, watch
     )

@@ -19,6 +19,8 @@ from ui.terminal import Screen
 DATASET = "leave-and-benefits"
 RATER = "demo script"
 LONGEST_GOOD_ANSWER = 60  # words
+MINUTES = 10.0
+"""Of training: enough to be far above base, and with everything else well under half an hour, also on a busy laptop."""
 
 
 def run_demo(workspace: Workspace, options: Namespace, screen: Screen) -> dict[str, Any]:
@@ -67,7 +69,8 @@ def _adapter(workspace: Workspace, version: DatasetVersion, screen: Screen, repo
     """Train under a name that is free: demo, demo-2, demo-3, …"""
     taken = {adapter.name for adapter in workspace.adapters()}
     name = next(name for n in range(1, 10_000) if (name := "demo" if n == 1 else f"demo-{n}") not in taken)
-    job = workspace.train(with_preset(report["preset"], adapter=name, dataset=version.title))
+    shorter = {} if report["preset"] == "quick" else {"max_minutes": MINUTES}
+    job = workspace.train(with_preset(report["preset"], adapter=name, dataset=version.title, **shorter))
     finished = watch_job(job, screen)
     report["training"] = {"adapter": name, "job": job.id, **finished["progress"]}
     return name
