@@ -1,17 +1,17 @@
 """A clause -> the questions that it answers, each a whole sentence in the words of the clause. Knows grammar, no policy."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from engine.clauses import is_person
-from engine.facts import DATE, find_values
+from engine.clauses import Clause, Part, is_person
+from engine.facts import DATE, PERCENT, find_values
 from engine.naming import TIMES, third
 from engine.parsing import Word
 from engine.voices import ASKABLE, Voice, repeatable
 
 GETTING = frozenset("receive get earn accrue".split())
-GIVING = frozenset("offer provide grant pay give cover reimburse".split())
+GIVING = frozenset("offer provide grant give".split())
 PLACES = re.compile(
     r"\b(?:office|site|portal|website|page|intranet|system|desk|reception|helpdesk|folder|channel|room|building|tool|app|register)\b",
     re.IGNORECASE,
@@ -21,6 +21,10 @@ _QUALIFIER = re.compile(
     r"more than|less than|no longer than|over|about|approximately|an additional|additional|only|exactly|another|the first|a further)\s*$",
     re.IGNORECASE,
 )
+_PLACES_IN_THE_TEXT = ("there", "above", "below")
+_NOUN_ROLES = ("dobj", "pobj", "nsubj", "nsubjpass", "attr")
+_ITSELF = frozenset("policy policies handbook document manual agreement guide".split())
+"""What a policy calls "this" is no other than itself."""
 _ONE = {"are": "is", "were": "was", "have": "has", "do": "does", "am": "is"}
 
 
@@ -35,13 +39,14 @@ class Asked:
 
 def questions(voice: Voice) -> Iterator[Asked]:
     """Every question of a clause in one voice, those that sound most natural first."""
-    if any(part.role == "advcl" and not repeatable(part) for part in voice.clause.before):
+    clause = voice.clause
+    if leans(clause):
+        return
+    if any(part.role == "advcl" and not repeatable(part) for part in clause.before):
         yield from _conditions(voice)
         return  # without its condition a question would be about something else
-    if any(_points_back(word) for part in (*voice.clause.before, *voice.clause.parts) for word in part.words):
-        return
     yield from _yes_no(voice)
-    if not voice.clause.negated:
+    if not clause.negated:
         yield from _values(voice)
         yield from _objects(voice)
         yield from _circumstances(voice)
@@ -51,12 +56,35 @@ def questions(voice: Voice) -> Iterator[Asked]:
     yield from _conditions(voice)
 
 
-def _points_back(word: Word) -> bool:
-    """Whether a word stands for something that was said before: "to maintain this"."""
-    if word.text.lower() in ("it", "them"):
-        return word.role in ("dobj", "pobj")
-    at_its_place = word.role in ("dobj", "pobj", "nsubj", "nsubjpass", "attr")
-    return at_its_place and word.text.lower() in ("this", "these", "those", "one", "ones")
+def leans(clause: Clause) -> bool:
+    """Whether a clause speaks of something that was said before it, so that a question in its words would not stand alone."""
+    told = [clause.subject, *(part.words for part in (*clause.before, *clause.parts))]
+    inverted = any(part.role == "ccomp" for part in clause.before)  # "Should a topic be raised, a meeting is held"
+    return inverted or any(_points_back(words) for words in told) or any(_bare_share(part) for part in clause.parts)
+
+
+def _points_back(words: Sequence[Word]) -> bool:
+    """Whether one of the words stands for something said elsewhere: "to maintain this", "either date", "the following rates"."""
+    nouns = {word.at: word.text.lower() for word in words}
+    for word, after in zip(words, (*words[1:], None), strict=True):
+        low = word.text.lower()
+        if low == "one" and after is not None and after.text in ("after", "before", "if", "when"):
+            return True  # "can apply for one after six years": "one" is taken for a numeral
+        if low in ("it", "them") and word.role in ("dobj", "pobj"):
+            return True
+        if low in ("this", "these", "those", "one", "ones") and word.role in _NOUN_ROLES:
+            return True
+        points = low in ("this", "these", "those", "such", "either") and word.role in ("det", "predet")
+        if low == "following" and word.role == "amod" and not TIMES.fullmatch(nouns.get(word.head, "")):
+            return True
+        if (points and nouns.get(word.head) not in _ITSELF) or (low in _PLACES_IN_THE_TEXT and word.role == "advmod"):
+            return True
+    return False
+
+
+def _bare_share(part: Part) -> bool:
+    """ "pays 20 %": of what was said before."""
+    return part.role in ("dobj", "attr") and bool(PERCENT.fullmatch(part.text))
 
 
 def _yes_no(voice: Voice) -> Iterator[Asked]:
@@ -71,11 +99,18 @@ def _yes_no(voice: Voice) -> Iterator[Asked]:
     ]
     core = core or [part for part in clause.parts[:1] if part.role in ("prep", "agent")]
     rest = [part for part in clause.parts if part not in core]
+    at_the_end = bool(core) and clause.parts[: len(core)] == tuple(core)  # "entitled (to five days) to help make …"
+    half_said = any(  # "provide our staff": with what? "use up to 13 days": of what? "reach out": to whom?
+        (part.role == "dobj" and is_person(part.noun)) or (TIMES.fullmatch(part.noun) and " of " not in part.text)
+        for part in core
+    ) or all(part.role == "prt" for part in core)
     if (
-        core
+        at_the_end
         and rest
+        and clause.lemma != "mean"
+        and not half_said
         and not clause.negated
-        and not any(re.match(r"only|unless|except", part.text, re.I) for part in rest)
+        and not any(re.match(r"(?:only|unless|except|by)\b", part.text, re.I) for part in rest)
     ):
         yield Asked("yes_no", voice.asks(*rest), verdict)
     if voice.subject == "I":
@@ -87,13 +122,15 @@ def _yes_no(voice: Voice) -> Iterator[Asked]:
             yield Asked("yes_no", f"is it OK to {clause.lemma} {words}?", "No")
         elif first in opening and len(clause.auxiliaries) == 1 and clause.verb == clause.lemma:
             yield Asked("yes_no", f"{opening[first]} {clause.lemma} {words}?", "Yes")
-    given = next((part for part in clause.parts if part.role == "dobj"), None)
+    things = [part for part in clause.parts if part.role == "dobj"]
+    given = things[0] if len(things) == 1 else None
     gives = GETTING if clause.staff else GIVING if clause.organisation else frozenset[str]()
     if given and clause.lemma in gives and not clause.negated and not is_person(given.noun):
         thing = _without_value(voice.words(given.words))
-        if thing and not re.search(r"\d|^(?:one|two|three|notice|or|at|up)\b", thing):
-            for opening_words in ("do we get", "am I entitled to"):
-                yield Asked("yes_no", f"{opening_words} {thing}?", "Yes")
+        if thing and not re.search(r"\d|\btheir\b|^(?:one|two|three|notice|or|at|up)\b", thing):
+            for opening_words in ("do I get" if re.search(r"\bmy\b", thing) else "do we get", "am I entitled to"):
+                said = f"{opening_words} {thing} {voice.circumstances}".strip()
+                yield Asked("yes_no", f"{said}?", "Yes")
 
 
 def _values(voice: Voice) -> Iterator[Asked]:
@@ -104,10 +141,14 @@ def _values(voice: Voice) -> Iterator[Asked]:
         values = find_values(said)
         if not values or part.role in ("advcl", "ccomp"):
             continue
+        if any(other.words[0].role == "cc" for other in clause.parts[at + 2 :]):
+            continue  # "up to seven days to give marrow, and up to 30 days …" goes on with another
         value = values[0]
         before, after = said[: value.start()].strip(), said[value.end() :].strip(" ,")
         bare = _QUALIFIER.sub("", before).strip()
         preposition = bare.lower() if part.role == "prep" and " " not in bare else ""
+        if preposition == "than" or (len(values) > 1 and " and " in said[value.end() : values[1].start()]):
+            continue  # "no earlier than", "half of this and 50 percent of that"
         if DATE.search(value[0]) and (preposition or not bare):
             if len(values) > 2:
                 continue
@@ -124,6 +165,9 @@ def _values(voice: Voice) -> Iterator[Asked]:
                 yield Asked("how_long", f"how long {'are' if clause.plural else 'is'} {voice.subject}?")
             if clause.lemma == "mean":
                 continue
+        amount_of_it = part.role in ("npadvmod", "advmod") and not TIMES.search(unit)
+        if amount_of_it and any(other.role == "dobj" for other in clause.parts):
+            continue  # "a discount on our products, up to EUR 2,000"
         following = clause.parts[at + 1] if at + 1 < len(clause.parts) else None
         leads = following is not None and re.match(r"(?:after|before|prior|ahead|in advance)\b", following.text)
         if following and leads and part.role in ("npadvmod", "advmod", "dobj"):
@@ -164,6 +208,8 @@ def _values(voice: Voice) -> Iterator[Asked]:
 def _objects(voice: Voice) -> Iterator[Asked]:
     """What is done to: the object is asked for, the rest stands."""
     clause = voice.clause
+    if sum(part.role == "dobj" for part in clause.parts) > 1 or (clause.passive and "get" in clause.auxiliaries):
+        return  # misread: "a maximum of award" and "leave"; "must get written" what
     for part in clause.parts:
         if part.role not in ("dobj", "attr") or find_values(part.text) or part.noun in ("it", "them", "this", "that"):
             continue
@@ -171,7 +217,7 @@ def _objects(voice: Voice) -> Iterator[Asked]:
             if part.role == "dobj" and clause.lemma not in ("have", "include", "mean"):
                 yield Asked("who", voice.asks(part, wh="who"))
             continue
-        if clause.lemma in ("be", "mean"):
+        if clause.lemma in ("be", "mean", "make"):
             continue
         if clause.lemma == "have" and not clause.auxiliaries:
             continue
@@ -182,7 +228,8 @@ def _objects(voice: Voice) -> Iterator[Asked]:
         yield Asked("what", voice.asks(part, wh="what"))
     first = clause.auxiliaries[0] if clause.auxiliaries else ""
     if voice.subject == "I" and first in ("must", "should", "can", "may"):
-        settings = [p for p in clause.parts if p.role in ("advcl", "prep") and p.first in ASKABLE]
+        settings = [p for p in clause.parts if p.role == "advcl" or (p.role == "prep" and p.first != "to")]
+        settings = [p for p in settings if p.first in ASKABLE]
         told = settings + [p for p in clause.before if repeatable(p)]
         if told:
             where = " ".join(voice.opening(part) for part in told)
@@ -196,7 +243,7 @@ def _circumstances(voice: Voice) -> Iterator[Asked]:
         yield Asked("why", voice.asks(wh="why", circumstance=False))
     for part in clause.parts:
         said = part.text.lower()
-        if part.role == "advcl" and part.mark in ("if", "when", "once", "after", "before", "until", "while", "as"):
+        if part.role == "advcl" and part.mark in ("if", "when", "once", "after", "before", "until", "while"):
             yield Asked("when", voice.asks(part, wh="under what circumstances" if part.mark == "if" else "when"))
         elif part.role == "advcl" and (part.mark in ("because", "since") or said.startswith(("in order", "so that"))):
             yield Asked("why", voice.asks(part, wh="why"))
@@ -244,14 +291,20 @@ def _people(voice: Voice) -> Iterator[Asked]:
     elif clause.role:
         yield Asked("who", f"who {third(clause.lemma)} {voice.parts()}?")
     for part in clause.parts:
-        if part.role == "agent" and is_person(part.noun):
+        if part.role == "agent" and is_person(part.noun) and " not " not in f" {voice.parts(part)} ":
             rest = voice.parts(part)
             if first in ("must", "may", "can", "should", "will", "shall"):
                 yield Asked("who", f"who {first} {clause.lemma} {voice.subject} {rest}?")
             else:
                 yield Asked("who", f"who {third(clause.lemma)} {voice.subject} {rest}?")
-        elif part.first in ("with", "to", "from", "by") and is_person(part.noun) and len(part.words) <= 7:
+        elif part.first in ("with", "to", "from", "by") and is_person(part.noun) and _ends_with_it(part):
             yield Asked("who", voice.asks(part, wh="who", instead=part.first))
+
+
+def _ends_with_it(part: Part) -> bool:
+    """Whether nothing but an "of …" follows the person: "with your supervisor about leave" says what is talked of."""
+    said = [word.text.lower() for word in part.words]
+    return said[said.index(part.noun) + 1 :][:1] in ([], ["of"]) and len(said) <= 7
 
 
 def _subjects(voice: Voice) -> Iterator[Asked]:
@@ -260,7 +313,7 @@ def _subjects(voice: Voice) -> Iterator[Asked]:
     if clause.staff or clause.organisation or clause.role or clause.order or clause.subject[-1].tag in ("NNP", "NNPS"):
         return
     predicate = voice.parts()
-    if len(predicate.split()) < 3 or clause.lemma in ("be", "mean"):
+    if len(predicate.split()) < 3 or clause.lemma in ("be", "mean", "have"):
         return
     first = clause.auxiliaries[0] if clause.auxiliaries else ""
     no = "not " if clause.negated else ""
@@ -279,13 +332,15 @@ def _conditions(voice: Voice) -> Iterator[Asked]:
     for part in (*clause.before, *clause.parts):
         if part.role != "advcl" or part.mark not in ("if", "when", "once", "after", "before", "while"):
             continue
-        if not 3 <= len(part.words) <= 18:
+        if not 3 <= len(part.words) <= 18 or not any(word.tag.startswith(("NN", "PRP")) for word in part.words):
             continue
         said = voice.opening(part)
-        yield Asked("condition", f"what happens {said}?")
-        yield Asked("condition", f"{said}, what applies?")
+        if not re.search(r"\b(?:it|they)\b", said):
+            yield Asked("condition", f"what happens {said}?")
+            yield Asked("condition", f"{said}, what applies?")
         story = re.sub(r"^(?:if|when)\s", "", said, flags=re.IGNORECASE)
-        if part.mark in ("if", "when") and re.match(r"(?:I|my|the|an?)\b", story):
+        alone_told = not any(other.role == "advcl" for other in clause.parts if other is not part)
+        if part.mark in ("if", "when") and alone_told and re.match(r"(?:I|my|the|an?)\b", story):
             alone = replace(
                 clause,
                 parts=tuple(p for p in clause.parts if p is not part),

@@ -12,6 +12,8 @@ _AUX = ("aux", "auxpass")
 _DROPPED = ("punct", "cc", "mark", "preconj", "intj", "meta", "dep", *_AUX, *SUBJECTS, "neg")
 _PRONOUNS = frozenset("it they this these those that he she which who there one".split())
 _TIMES = frozenset("day week month year hour minute quarter date end start deadline".split())
+_COURTESY = frozenset("thank welcome see note refer feel".split())
+"""Orders that nobody asks whether to follow: they point at another page or are a manner of speaking."""
 _FULL = {"ca": "can", "wo": "will", "sha": "shall", "'ll": "will", "'re": "are", "'s": "is", "'ve": "have", "'m": "am"}
 
 
@@ -81,10 +83,10 @@ def is_person(noun: str) -> bool:
 
 def clauses_of(sentence: Parsed) -> list[Clause]:
     """Its main clauses and those joined to them by "and" or "but"; empty for a fragment."""
+    sentence = mended(sentence)
     roots = [word for word in sentence.words if word.role == "ROOT"]
     if not roots or not roots[0].tag.startswith(("VB", "MD")):
-        again = _with_will(sentence, roots[0]) if roots else ""
-        return clauses_of(parse([again])[0]) if again else []
+        return []
     first = _clause(sentence, roots[0], None)
     found = [first] if first else []
     for other in _joined(sentence, roots[0].at):
@@ -94,11 +96,20 @@ def clauses_of(sentence: Parsed) -> list[Clause]:
     return found
 
 
+def mended(sentence: Parsed) -> Parsed:
+    """The same, or as it is understood when "will" stands before a verb that was taken for a noun."""
+    root = next((word for word in sentence.words if word.role == "ROOT"), None)
+    again = _with_will(sentence, root) if root and not root.tag.startswith(("VB", "MD")) else ""
+    return parse([again])[0] if again else sentence
+
+
 def _with_will(sentence: Parsed, root: Word) -> str:
     """ "Unused days lapse on 31 March" is taken for one long noun; with "will" before its verb it is none. "" elsewhere."""
     verb = base_form(root.text)
     follows = sentence.words[root.at + 1] if root.at + 1 < len(sentence.words) else None
-    if root.at == 0 or verb is None or any(word.text.lower() in AUXILIARIES for word in sentence.words):
+    conditions = {word.at for part in sentence.children(root.at, "advcl") for word in sentence.under(part.at)}
+    own = [word for word in sentence.words if word.at not in conditions]
+    if root.at == 0 or verb is None or any(word.text.lower() in AUXILIARIES for word in own):
         return ""
     if follows is None or follows.tag not in ("IN", "RB", "WRB", "DT", "CD", "TO", "."):
         return ""
@@ -121,9 +132,27 @@ def _together(sentence: Parsed, heads: Sequence[int]) -> list[Word]:
 
 def _joined(sentence: Parsed, at: int) -> Iterator[Word]:
     for word in sentence.children(at, "conj"):
-        if word.tag.startswith("VB"):
+        if word.tag.startswith("VB") and _is_joined(sentence, at, word):
             yield word
             yield from _joined(sentence, word.at)
+
+
+def _is_joined(sentence: Parsed, at: int, word: Word) -> bool:
+    """Whether "and", "but" or a stop stands between; "for however long you serve" is joined by nothing."""
+    return any(joint.at < word.at for joint in sentence.children(at, "cc", "punct"))
+
+
+def _is_no_order(sentence: Parsed, order: Word) -> bool:
+    """
+    Whether a verb without a subject is not what one is told to do: the second of "We will not sell or rent data", or the noun
+    of "Leave for a second attempt is unpaid", which another verb follows that has neither subject nor joint.
+    """
+    return order.role != "ROOT" or any(
+        word.tag in ("VBZ", "MD")
+        and not sentence.children(word.at, *SUBJECTS)
+        and not _is_joined(sentence, order.at, word)
+        for word in sentence.children(order.at, "conj")
+    )
 
 
 def _clause(sentence: Parsed, verb: Word, first: Clause | None) -> Clause | None:
@@ -139,6 +168,8 @@ def _clause(sentence: Parsed, verb: Word, first: Clause | None) -> Clause | None
     before = tuple(part for part in parts if part.words[-1].at < start) if subject else ()
     names = tuple(_FULL.get(word.text.lower(), word.text.lower()) for word in auxiliaries)
     passive = any(word.role == "auxpass" for word in auxiliaries)
+    if names[:1] == ("be",) or (subject is None and first is None and _is_no_order(sentence, verb)):
+        return None  # "that inquiries be referred"
     if subject is None:
         return _without_subject(verb, names, negated, passive, after, tuple(parts), first)
     if any(word.role == "expl" for word in subjects):
@@ -146,6 +177,8 @@ def _clause(sentence: Parsed, verb: Word, first: Clause | None) -> Clause | None
     words = tuple(_trimmed(_together(sentence, [word.at for word in subjects])))
     if not words or words[-1].at >= verb.at:
         return None
+    if words[0].role == "prep":
+        return None  # "During family leave an employee may …" is misread: "leave an employee" is no subject
     if words[0].text.lower() in ("no", "neither", "none", "nobody", "nothing"):
         return None  # "No employee may …": its yes and no are turned round
     form, lemma = verb.text.lower(), verb.lemma.lower()
@@ -198,7 +231,7 @@ def _without_subject(
             passive=passive,
             parts=after,
         )
-    if verb.tag not in ("VB", "VBP") or set(names) - {"do"} or verb.lemma.lower() in ("thank", "see", "note"):
+    if verb.tag not in ("VB", "VBP") or set(names) - {"do"} or verb.lemma.lower() in _COURTESY:
         return None
     you = (Word(-1, "you", " ", "PRP", "nsubj", verb.at, "you"),)
     auxiliary = "may" if negated else "must"
@@ -222,6 +255,9 @@ def _parts(sentence: Parsed, verb: Word) -> Iterator[Part]:
     for child in sentence.children(verb.at):
         if child.role in _DROPPED or (child.role == "conj" and child.tag.startswith("VB")):
             continue
+        stops = [word.at for word in sentence.words if word.text in (":", ";") and verb.at < word.at]
+        if stops and child.at > stops[0]:
+            continue  # another sentence
         late = _time_at_its_end(sentence, child)
         words = tuple(_trimmed(_unbroken(sentence, sentence.under(child.at, without=[late.at] if late else []))))
         if not words or words[0].text.lower().startswith(("i.e", "e.g")):
@@ -229,6 +265,8 @@ def _parts(sentence: Parsed, verb: Word) -> Iterator[Part]:
         comma = words[0].at > 0 and sentence.words[words[0].at - 1].text == ","
         joint = sentence.words[words[0].at - 1] if words[0].at else None
         if joint and joint.role == "cc" and joint.head == verb.at:
+            if any(word.at > child.at and word.tag.startswith("VB") for word in sentence.children(verb.at, "conj")):
+                continue  # of the verb that follows
             words = (joint, *words)
         mark, noun = "", ""
         if child.role == "prep":

@@ -120,7 +120,7 @@ def _statements(passage: Passage) -> list[tuple[str, str]]:
     pairs: list[tuple[str, str]] = []
     before = ""
     for found in sentences(passage.text):
-        if found.endswith(":") or not _says_something(found):
+        if found.endswith(":") or _announces(found) or not _says_something(found):
             before = ""
             continue
         leans = DEPENDENT.match(found) and before and len((before + found).split()) <= 60
@@ -143,6 +143,14 @@ def _stands_alone(text: str) -> bool:
 def _says_something(sentence: str) -> bool:
     words = sentence.split()
     return 4 <= len(words) <= 90 and any(word.isalpha() for word in words) and not sentence.rstrip().endswith("?")
+
+
+def _announces(sentence: str) -> bool:
+    """Whether it only introduces what stands after it: "There are leave types for the following scenarios."."""
+    ends_in_a_promise = re.search(
+        r"\bthe following(?:\s[a-z-]+){0,2}\s(?!days|weeks|months|years)[a-z-]+s\.$", sentence
+    )
+    return bool(ends_in_a_promise) and not carries_a_rule(sentence)
 
 
 def _sentence(text: str) -> str:

@@ -70,7 +70,7 @@ PERSONS = frozenset(
     employee employees worker workers colleague colleagues parent parents mother mothers father fathers person persons people
     candidate candidates applicant applicants member members staff donor donors intern interns contractor contractors visitor
     visitors guest guests student students trainee trainees volunteer volunteers partners customer customers client clients
-    vendor vendors supplier suppliers spouse spouses child children council adviser advisers advisor advisors
+    veteran veterans vendor vendors supplier suppliers spouse spouses child children council adviser advisers advisor advisors
     """.split()
 )
 
@@ -109,11 +109,11 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
     "harassment": ("bullying", "being harassed"),
     "health insurance": ("medical cover", "health plan"),
     "illness": ("being sick", "sickness"),
-    "inform": ("tell", "let know"),
+    "inform": ("tell",),
     "jury duty": ("jury service",),
     "line manager": ("boss", "manager"),
     "medical certificate": ("doctor's note", "sick note"),
-    "notify": ("tell", "let know", "inform"),
+    "notify": ("tell", "inform"),
     "obtain": ("get",),
     "overtime": ("extra hours",),
     "parental leave": ("time off for a new baby", "maternity or paternity leave"),
@@ -138,7 +138,7 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
     "training": ("courses",),
     "unpaid leave": ("time off without pay",),
     "vacation": ("holiday", "time off"),
-    "workplace": ("office", "work"),
+    "workplace": ("office",),
 }
 
 ABSENT_TOPICS: tuple[str, ...] = _items(

@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from engine.clauses import is_person
 from engine.parsing import Word, text_of
 
 TIMES = re.compile(
@@ -18,10 +19,27 @@ class Thing:
 
     bare: str
     named: str
+    acts: bool = False  # it does, or suffers, what the sentence says
 
 
+_PARTS_OF = frozenset(
+    """
+    percent third half number kind kinds sort type part event case rest end start maximum minimum beginning course majority amount
+    lack variety
+    """.split()
+)
+"""Of "the rest of the year" the year is spoken of."""
+_PRAISE = frozenset(
+    """
+    best right relevant appropriate necessary applicable various certain highest comparable important new small strong positive
+    comprehensive regular significant experienced continued first last next equal entire much many general
+    """.split()
+)
+"""Adjectives that name no kind of thing."""
+_OWNED = {"your": "my", "our": "the company's"}
 _ARTICLES = dict.fromkeys(("a", "an", "the", "our", "their", "its", "his", "her"), "the") | {
     "each": "a",
+    "another": "a",
     "every": "a",
     "your": "my",
 }
@@ -34,7 +52,8 @@ def things(words: Sequence[Word], chunks: Sequence[tuple[int, int, int]]) -> Ite
         inside = list(words[start:end])
         article = ""
         while inside and (
-            inside[0].role in ("det", "poss", "predet", "cc", "nummod", "quantmod", "advmod")
+            inside[0].text.lower() in _PRAISE
+            or inside[0].role in ("det", "poss", "predet", "cc", "nummod", "quantmod", "advmod")
             or inside[0].text.lower() in ("own", "other", "such", "same")
             or inside[0].tag in ("PRP$", "CD", "DT", "POS", "IN", "RBS", "RBR", "JJR", "TO")
         ):
@@ -51,15 +70,32 @@ def things(words: Sequence[Word], chunks: Sequence[tuple[int, int, int]]) -> Ite
             "someone",
         ):
             continue
-        if TIMES.fullmatch(words[noun].text) or words[noun].text.lower() in ("percent", "number", "kind", "part"):
+        if (
+            TIMES.fullmatch(words[noun].text)
+            or (words[noun].text.lower() if noun == 0 else words[noun].text) in _PARTS_OF
+        ):
             continue
+        if end < len(words) and words[end].tag == "RP":
+            continue  # "time off"
+        if len(inside) == 1 and not article and words[noun].role == "pobj" and words[noun].tag == "NN":
+            continue  # "in writing", "by telephone", "in depth"
         of = (
             starts.get(end + 1)
-            if end + 1 < len(words) and words[end].text == "of" and words[end].head == noun
+            if end + 1 < len(words)
+            and words[end].text == "of"
+            and words[end].head == noun
+            and not (words[noun].text.islower() and is_person(words[noun].text))  # "notify your supervisor of the date"
             else None
         )
-        if of and of[1] - of[0] <= 3 and not any(word.tag in ("CD", "$") for word in words[of[0] : of[1] + 1]):
+        cut = of is not None and of[1] < len(words) and words[of[1]].text == "of"  # "the validity of any aspect of …"
+        if (
+            of
+            and not cut
+            and of[1] - of[0] <= 3
+            and not any(word.tag in ("CD", "$", "WP") or word.text == "their" for word in words[of[0] : of[1] + 1])
+        ):
             inside += words[end : of[1]]
+        inside = [replace(word, text=_OWNED.get(word.text.lower(), word.text)) for word in inside]
         bare = text_of(inside)
         if article == "a":
             article = "an" if bare[:1].lower() in "aeiou" else "a"
@@ -67,7 +103,7 @@ def things(words: Sequence[Word], chunks: Sequence[tuple[int, int, int]]) -> Ite
             continue
         if start == 0 and not article and inside[0].tag not in ("NNP", "NNPS") and not bare[:2].isupper():
             bare = bare[0].lower() + bare[1:]
-        yield Thing(bare, f"{article} {bare}".strip())
+        yield Thing(bare, f"{article} {bare}".strip(), words[noun].role in ("nsubj", "nsubjpass", "dobj"))
 
 
 def gerund(lemma: str) -> str:

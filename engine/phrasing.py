@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import log
 
-from engine.asking import Asked, asking, questions
-from engine.clauses import Clause, clauses_of
-from engine.facts import find_values
-from engine.grammar import is_sentence, uncapitalised
-from engine.lexicon import GREETINGS, ORGANISATION, STAFF, STOPWORDS, SYNONYMS
+from engine.asking import Asked, asking, leans, questions
+from engine.clauses import Clause, clauses_of, is_person, mended
+from engine.facts import DATE, RULE, find_values
+from engine.grammar import base_form, is_sentence, uncapitalised
+from engine.lexicon import AUXILIARIES, GREETINGS, ORGANISATION, STAFF, STOPWORDS, SYNONYMS
 from engine.naming import Thing, gerund, things
 from engine.parsing import Parsed, parse
 from engine.records import Fact
@@ -34,10 +34,21 @@ GENERIC_NOUNS = frozenset(
     rates role roles january february march april may june july august september october november december monday tuesday
     wednesday thursday friday saturday sunday morning afternoon site sites place value values change changes birth payment
     payments note notes need needs item items list page matter matters work job jobs fact facts examples detail details respect
-    increase decision reply answer result results form forms step steps point points event events area areas member members
+    maximum minimum limit limits increase decision reply answer result results form forms step steps point points event events
+    area areas member members
     """.split()
 )
+EMPTY_NOUNS = frozenset(
+    """
+    way ways kind kinds effect process basis importance fashion manner situation situations topic topics circumstances step steps
+    thing things reason reasons respect
+    """.split()
+)
+"""Nouns that name nothing even with an adjective: "recommended ways"."""
 TOPICS_PER_FACT = 3
+_OPENS_A_CLAUSE = re.compile(r"(?:about|we|you|they|it|our|your|who|what|when|where|why|how|if)\b", re.IGNORECASE)
+_STANDS_FOR_ITSELF = re.compile(r"(?:about|after|before|during)\b", re.IGNORECASE)
+"""No "Regarding before birth, …"."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +84,7 @@ def topic_of(clause: str) -> str:
     """The innermost heading that names something, without its number: "Part 4. Leave › 4.2 Sick leave" -> "Sick leave"."""
     parts = [_NUMBERED.sub("", part).strip(" :") for part in clause.split(" › ")]
     for part in reversed(parts):
-        if part and part.lower() not in GENERIC_HEADINGS:
+        if part and not {*part.lower().split()} <= GENERIC_HEADINGS | {"and", "&"}:
             return part
     return parts[-1] if parts else ""
 
@@ -85,7 +96,7 @@ def wordings(fact: Fact, vocabulary: Vocabulary) -> list[Wording]:
     The answer to all is the statement, with "Yes." or "No." before it where the question asks for it.
     """
     topic = " ".join(uncapitalised(word, vocabulary.proper) for word in topic_of(fact.clause).split())
-    parsed = parse(_told(fact))
+    parsed = _parsed(fact)
     found_things = _told_of(fact, parsed, vocabulary)
     found: dict[str, Wording] = {}
     for asked in _all_forms(fact, parsed, topic, found_things, vocabulary):
@@ -100,7 +111,11 @@ def wordings(fact: Fact, vocabulary: Vocabulary) -> list[Wording]:
 
 def thing_asked_about(question: str, fact: Fact, vocabulary: Vocabulary) -> str:
     """The thing the fact speaks of that a question names in the fact's own words; "" where it names none."""
-    return _named_in(question, _told_of(fact, parse(_told(fact)), vocabulary))
+    return _named_in(question, _told_of(fact, _parsed(fact), vocabulary))
+
+
+def _parsed(fact: Fact) -> list[Parsed]:
+    return [] if _is_row(fact) else [mended(sentence) for sentence in parse(_told(fact))]
 
 
 def _named_in(question: str, told_of: Sequence[Thing]) -> str:
@@ -115,9 +130,15 @@ def _told_of(fact: Fact, parsed: Sequence[Parsed], vocabulary: Vocabulary) -> li
 def _is_row(fact: Fact) -> bool:
     """Whether a fact is the row of a table: its label, then its cells."""
     lead, _, item = fact.statement.rstrip(".").partition(": ")
-    if not item or not fact.statement.startswith(fact.evidence[:20]):
+    if (
+        not item
+        or not fact.statement.startswith(fact.evidence[:20])
+        or lead.lower() == "for example"
+        or (len(lead.split()) > 3 and is_sentence(lead))
+    ):
         return False
-    return ";" in item or bool(fact.value and len(lead.split()) <= 6 and not is_sentence(item))
+    has_columns = bool(fact.value) or item.split()[0].lower() in GENERIC_COLUMNS
+    return ";" in item or (has_columns and len(lead.split()) <= 6 and not is_sentence(item))
 
 
 def _told(fact: Fact) -> list[str]:
@@ -127,6 +148,8 @@ def _told(fact: Fact) -> list[str]:
     if ": " in fact.statement and not fact.statement.startswith(fact.evidence[:20]):
         lead, _, item = fact.statement.rstrip(".").partition(": ")
         if re.search(r"\b(?:following|below|not limited to|e\.g)\b|,\s*\w+$", lead) or len(lead.split()) < 4:
+            return []
+        if not is_sentence(lead) or lead.endswith("."):  # its headings; what stands complete without it
             return []
         return [f"{lead} {_lowered(item)}."]
     if (
@@ -143,7 +166,7 @@ def _all_forms(
 ) -> Iterator[Asked]:
     first: Clause | None = None
     for number, sentence in enumerate(parsed):
-        for clause in clauses_of(sentence):
+        for clause in clauses_of(sentence) if _lays_down(sentence) else ():
             stands_for = _meant(clause, first)
             first = first or clause
             if stands_for is None or number < len(parsed) - 1:
@@ -155,7 +178,13 @@ def _all_forms(
                 yield from questions(voice)
                 yield from _doing(voice)
     yield from _list_forms(fact, topic)
-    yield from _topics(topic, told_of)
+    yield from _topics(topic, told_of, rules=bool(RULE.search(fact.statement) or fact.value))
+
+
+def _lays_down(sentence: Parsed) -> bool:
+    """Whether a sentence says how things are; a question in it, or an example, does not."""
+    opening = " ".join(word.text.lower() for word in sentence.words[:2])
+    return opening != "for example" and not any("?" in word.text for word in sentence.words)
 
 
 def _meant(clause: Clause, first: Clause | None) -> Clause | None:
@@ -186,31 +215,46 @@ def _plain_subject(clause: Clause) -> str:
 def _doing(voice: Voice) -> Iterator[Asked]:
     """What there is to know of an action: "carrying over annual leave"."""
     clause = voice.clause
-    if not clause.staff or clause.passive or clause.lemma in ("be", "have") or clause.verb != clause.lemma:
+    if (
+        not clause.staff
+        or leans(clause)
+        or clause.passive
+        or clause.lemma in ("be", "have")
+        or clause.verb != clause.lemma
+    ):
         return
     core = [part for part in clause.parts if part.role in ("prt", "dobj", "xcomp", "ccomp")] or clause.parts[:1]
     action = f"{gerund(clause.lemma)} {' '.join(voice.words(part.words) for part in core)}".strip()
     says_of_what = any(part.role != "prt" for part in core)
-    if says_of_what and len(action.split()) <= 12 and not find_values(action):
+    if (
+        says_of_what
+        and len(action.split()) <= 12
+        and not find_values(action)
+        and not {"their", "possible"} & {*action.split()}
+    ):
         yield Asked("action", f"what are the rules on {action}?")
         yield Asked("action", f"what should I know about {action}?")
         yield Asked("action", f"I have a question about {action}.")
 
 
-def _topics(topic: str, told_of: Sequence[Thing]) -> Iterator[Asked]:
-    """What always works: the things that a fact speaks of, and the name of its clause."""
+def _topics(topic: str, told_of: Sequence[Thing], *, rules: bool) -> Iterator[Asked]:
+    """What always works: the things that a fact speaks of, and the name of its clause. `rules`: whether it lays one down."""
+    about = [form for form in TOPIC_FORMS if rules or not re.search(r"\b(?:rules?|policy on|applies)\b", form)]
     for number, thing in enumerate(told_of):
-        forms = (
-            TOPIC_FORMS[number % 2 :: 2] if " " in thing.bare or thing.bare[0].isupper() else ()
-        )  # "the limit": of what?
+        named = " " in thing.bare or re.search(r"[A-Z]", thing.bare[1:])  # "the limit": of what? "English": what of it?
+        forms = about[number % 2 :: 2] if named else ()
         yield from (Asked("topic", form.format(thing.named)) for form in forms)
-        apart = topic.lower() not in thing.bare.lower() and thing.bare.lower() not in topic.lower()
-        if topic and len(topic.split()) <= 4 and apart:
-            yield Asked("topic", f"regarding {topic}, what applies to {thing.named}?")
+        if topic and len(topic.split()) <= 4 and _apart(topic, thing.bare):
+            if (named or (thing.acts and not is_person(thing.bare.lower()))) and not _STANDS_FOR_ITSELF.match(topic):
+                yield Asked("topic", f"regarding {topic}, what applies to {thing.named}?")
             yield Asked("keywords", f"{topic} {thing.bare}")
     for one, other in pairwise(thing.bare for thing in told_of):
-        if other.lower() not in one.lower() and one.lower() not in other.lower():
+        if _apart(one, other):
             yield Asked("keywords", f"{one} {other}")
+
+
+def _apart(one: str, other: str) -> bool:
+    return other.lower() not in one.lower() and one.lower() not in other.lower()
 
 
 def _things(parsed: Sequence[Parsed], vocabulary: Vocabulary) -> list[Thing]:
@@ -219,9 +263,15 @@ def _things(parsed: Sequence[Parsed], vocabulary: Vocabulary) -> list[Thing]:
     for thing in things(parsed[-1].words, parsed[-1].chunks) if parsed else ():
         words = thing.bare.lower().split()
         plain = [word for word in words if word not in STOPWORDS and word not in GENERIC_NOUNS]
-        if not plain or "following" in words or thing.bare.lower() in STAFF | ORGANISATION or len(words) > 6:
+        if (
+            not plain
+            or thing.bare.lower().split(" of ")[0].split()[-1] in EMPTY_NOUNS
+            or "following" in words
+            or {thing.bare.lower(), thing.named.lower()} & (STAFF | ORGANISATION | {"leave"})
+            or len(words) > 6
+        ):
             continue
-        if find_values(thing.bare) or words[0] in ("eur", "usd", "gbp"):
+        if "and/or" in words or find_values(thing.bare) or words[0] in ("eur", "usd", "gbp"):
             continue
         if not re.fullmatch(r"[\w'&/ -]+", thing.bare) or words[-1] in ("employee", "employees"):
             continue
@@ -255,7 +305,7 @@ def _list_forms(fact: Fact, topic: str) -> Iterator[Asked]:
     if _is_row(fact):
         for cell in cells:
             yield from _cell(lead.strip(), cell)
-        if not re.search(r"\d", lead):  # "10 years or more" is a row of something
+        if not re.search(r"\d|\b(?:from|by|to|of|for)$", lead):  # "10 years or more" is a row of something
             yield from (Asked("topic", form.format(_lowered(lead))) for form in TOPIC_FORMS[:4])
         return
     inner, _, given = item.partition(":")
@@ -263,8 +313,8 @@ def _list_forms(fact: Fact, topic: str) -> Iterator[Asked]:
         word, unit = asking(find_values(given)[0][0])
         if word != "when":
             yield Asked("how_many", f"{word} {unit} do I get for {_lowered(inner)}?")
-        item = inner
-    if 2 <= len(item.split()) <= 14 and not re.match(r"(?:we|you|they|it|our|your)\b", item, re.I) and ": " not in item:
+        item = "" if re.search(r"\d", inner) else inner  # "fewer than 3 years" is a row of something
+    if 2 <= len(item.split()) <= 14 and not is_sentence(item) and not _OPENS_A_CLAUSE.match(item) and ": " not in item:
         yield Asked("list", f"what does the policy say about {_lowered(item)}?")
         yield Asked("list", f"does the policy mention {_lowered(item)}?", "Yes")
 
@@ -276,6 +326,8 @@ def _cell(label: str, cell: str) -> Iterator[Asked]:
     if name in GENERIC_COLUMNS:
         yield Asked("cell", f"what is the {label}?")
         yield Asked("cell", f"can you tell me the {label}?")
+        if DATE.search(cell):
+            yield Asked("cell", f"what is the {_lowered(label)} date?")
         return
     if not found or len(name.split()) > 5:
         return
@@ -284,25 +336,29 @@ def _cell(label: str, cell: str) -> Iterator[Asked]:
         yield Asked("cell", f"who is {thing} {name}?")
         yield Asked("cell", f"by whom is {thing} {name[:-3]}?")
     else:
-        verb = "are" if name.endswith("s") and not name.endswith("ss") else "is"
+        noun = re.split(r"\s(?:at|of|per|for)\s", name)[0]
+        verb, applies = ("are", "apply") if noun.endswith("s") and not noun.endswith("ss") else ("is", "applies")
         yield Asked("cell", f"what {verb} the {name} for {thing}?")
         yield Asked("cell", f"for {thing}, what {verb} the {name}?")
-        yield Asked("cell", f"{thing}: what {name} applies?")
+        yield Asked("cell", f"{thing}: what {name} {applies}?")
     yield Asked("keywords", f"{thing} {name}")
 
 
 def _whole_list(lead: str, topic: str) -> Iterator[Asked]:
-    """ "Each request must include" -> "What must each request include?"; any other lead-in by its clause."""
-    sayable = len(lead.split()) >= 4 and not re.search(r"\bfollowing\b", lead)
+    """ "Each request must include the following" -> "What must each request include?"; any other lead-in by its clause."""
+    lead = re.sub(r"\s(?:all of )?the following(?: \w+)?$", "", lead)
+    sayable = len(lead.split()) >= 4 and "following" not in lead
+    asked = 0
     for sentence in parse([f"{lead} this."]) if sayable else ():
         for clause in clauses_of(sentence):
             part = next((part for part in clause.parts if part.words[-1].text == "this"), None)
             if part is not None and len(part.words) <= 2 and not clause.pronoun:
                 more = part.first if len(part.words) == 2 else ""
                 for voice in voices(clause, _lowered(_plain_subject(clause))):
+                    asked += 1
                     yield Asked("whole_list", voice.asks(part, wh="what", more=more))
                     yield Asked("whole_list", voice.asks(part, wh="what all", more=more))
-    if topic:
+    if topic and not asked:
         yield Asked("whole_list", f"what is listed under {topic}?")
         yield Asked("whole_list", f"can you list everything under {topic}?")
 
@@ -314,15 +370,34 @@ def spoken(wording: Wording, rng: random.Random) -> Wording:
         found = re.search(rf"(?<![\w-])(?:(an?) )?{known}(?![\w-])", question, re.IGNORECASE)
         if found and rng.random() < 0.35:
             put = rng.choice(SYNONYMS[known])
-            article = f"{'an' if put[0] in 'aeiou' else 'a'} " if found[1] else ""
+            if not _fits(put, question[: found.start()], found[0], question[found.end() :]):
+                continue
+            article = f"{'an' if put[0].lower() in 'aeiou' else 'a'} " if found[1] else ""
             question = question[: found.start()] + article + put + question[found.end() :]
-    if rng.random() < 0.08:
+    if rng.random() < 0.08 and wording.form != "keywords":
         question = rng.choice(GREETINGS) + question[0].lower() + question[1:]
     if rng.random() < 0.15:
         question = question.lower()
     if rng.random() < 0.1:
         question = question.rstrip("?")
     return replace(wording, question=question)
+
+
+def _fits(put: str, before: str, replaced: str, after: str) -> bool:
+    """Whether other words may stand there: not twice in one question, not in a name, not where several stand for half a compound."""
+    left, right = before.split()[-1:], after.split()[:1] if after.startswith(" ") else []
+    within_a_name = any(word[0].isupper() for word in (before.split()[1:] and left) + right)
+    if put.lower() in f"{before}{after}".lower() or (replaced[0].isupper() and within_a_name):
+        return False
+    follows = right[0].lower().strip("?,.") if right else ""
+    if (
+        " " in put
+        and right
+        and (follows not in STOPWORDS | AUXILIARIES or (put.startswith("being") and follows == "of"))
+    ):
+        return False  # "parental leave reasons" are no "time off for a new baby reasons"
+    phrase = re.search(r"\b(?:being|for|from|off|without)\b", put)  # "mental being sick", "paid time off for a funeral"
+    return not (phrase and left and left[0].lower() not in STOPWORDS | AUXILIARIES and not base_form(left[0]))
 
 
 def _shortened(text: str) -> str:

@@ -8,6 +8,7 @@ from math import ceil
 from engine.facts import find_values
 from engine.lexicon import GREETINGS
 from engine.records import REFUSAL, Example, Fact, Passage
+from engine.styles import TOPIC_FORMS
 from engine.unanswerable import answered_somewhere, content_words, stem, stems_of
 
 LONGEST_WORDS = 110
@@ -26,6 +27,8 @@ RULES = {
 }
 """What the gates go by, as a version's recipe names it."""
 _GREETED = re.compile(r"^(?:" + "|".join(greeting.strip(" ,:") for greeting in GREETINGS) + r")[,:]?\s", re.IGNORECASE)
+_OF_THE_FORM = frozenset(stem(word) for form in (*TOPIC_FORMS, "regarding") for word in content_words(form))
+"""What stands in every question for a topic, and tells nothing of which."""
 VALUE_FORMS = ("how_many", "when", "how_soon", "how_long", "how_often")
 
 
@@ -74,8 +77,11 @@ class Gates:
         return first in passage.text and [p.text for p in following if p] == others
 
     def _unclear(self, example: Example) -> str:
+        asked = [stem(word) for word in content_words(example.question)]
         known = [
-            self._facts_with[stem(word)] for word in content_words(example.question) if stem(word) in self._facts_with
+            self._facts_with[word]
+            for word in asked
+            if word in self._facts_with and not (word in _OF_THE_FORM and example.form in ("topic", "action"))
         ]
         if not known:
             return "question is not self-contained: nothing in it is of the policy"

@@ -51,8 +51,9 @@ class Absence:
     topics: tuple[str, ...]
 
     def lacks(self, phrase: str) -> bool:
-        """Whether some content word of `phrase` stands nowhere in the corpus, in any inflection we know."""
-        return any(stem(word) not in self.stems for word in content_words(phrase))
+        """Whether some content word of `phrase` stands nowhere in the corpus, nor a longer form of it: "exam", "examination"."""
+        stems = (stem(word) for word in content_words(phrase))
+        return any(not any(known.startswith(wanted) for known in self.stems) for wanted in stems)
 
 
 def content_words(text: str) -> list[str]:
@@ -160,7 +161,8 @@ def _audiences(questions: Sequence[Wording], absence: Absence, rng: random.Rando
     first_person = [
         w
         for w in questions
-        if re.search(r"\bI\b", w.question) and w.form not in ("condition", "scenario", "action", *TEMPLATES)
+        if re.findall(r"\b(?:I am|I|me|myself)\b", w.question) == ["I"]  # of two only one would become another's
+        and w.form not in ("condition", "scenario", "action", *TEMPLATES)
     ]
     pairs = [(wording, audience) for wording in first_person for audience in absent]
     rng.shuffle(pairs)

@@ -90,7 +90,7 @@ def repeatable(part: Part) -> bool:
         and (
             2 <= len(part.words) <= 16
             and part.mark != "unless"
-            and not part.text.lower().startswith(("in addition", "for example"))
+            and not part.text.lower().startswith(("in addition", "for example", "in sum", "in short", "in general"))
         )
     )
 
@@ -110,7 +110,12 @@ def _said(word: Word, words: Sequence[Word], first_person: bool) -> Word:
     low = word.text.lower()
     head = {other.at: other for other in words}
     if low == "you":
-        return replace(word, text="I" if word.role in ("nsubj", "nsubjpass") else "me")
+        verb = head.get(word.head)
+        helped = (
+            verb and verb.tag == "VB" and not any(w.head == verb.at and w.role in ("aux", "auxpass") for w in words)
+        )
+        subject = word.role in ("nsubj", "nsubjpass") and not helped  # "can help you fill in the form"
+        return replace(word, text="I" if subject else "me")
     if low == "we":
         return replace(word, text="the company")
     if low in _FIRST_PERSON:

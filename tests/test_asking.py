@@ -1,5 +1,7 @@
 """Questions of a clause: in good grammar, with its conditions, and never with what they ask for."""
 
+import re
+
 import pytest
 
 from engine.asking import asking, questions
@@ -56,11 +58,84 @@ def test_a_clause_about_it_is_not_asked():
     assert asked("It is paid monthly.") == []
 
 
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "If either date falls on a weekend, payroll runs on Friday.",
+        "The staff who work there choose other days.",
+        "You will need to send the following paperwork to your manager.",
+        "An employee can apply for one after six years of service.",
+        "Should a topic be raised that requires discussion, a separate meeting should be scheduled.",
+        "This leave is entered under code 94.",
+        "The table below shows the quota for a full-time trainee.",
+        "The employee pays 20% through payroll deduction.",
+    ],
+)
+def test_a_clause_that_leans_on_what_was_said_before_is_not_asked(sentence):
+    assert asked(sentence) == []
+
+
+def test_what_a_policy_says_of_itself_is_asked():
+    assert "does this policy apply to all trainees?" in asked("This policy applies to all trainees.", "yes_no")
+
+
+@pytest.mark.parametrize(
+    ("sentence", "question"),
+    [
+        ("We reimburse pre-approved expenses.", "am I entitled to pre-approved expenses?"),
+        ("We provide our guests with the necessary helmets.", "does the company provide the company's guests?"),
+        ("You can use up to 13 days of your sick leave for bereavement.", "can I use up to 13 days?"),
+        ("We prohibit harassment of one guest by another guest.", "does the company prohibit harassment of one guest?"),
+        ("During the phased return employees receive full pay.", "am I entitled to full pay?"),
+        ("It may start no earlier than ten weeks before the birth.", "than how many weeks may it start no earlier?"),
+        (
+            "You can request up to the total amount that you'll earn.",
+            "what can I do to the total amount that I'll earn?",
+        ),
+        ("Award leave expires one year after it is issued.", "what happens after it is issued?"),
+        (
+            "Employees receive a discount on our products, up to EUR 2,000.",
+            "how much do employees receive a discount on the company's products?",
+        ),
+        ("Talk with your supervisor about taking leave.", "who must I talk with?"),
+        ("Reach out to your specialist to start the process.", "must I reach out?"),
+        (
+            "Inform your supervisor in writing as far in advance as is reasonable.",
+            "when must I inform my supervisor in writing as far in advance?",
+        ),
+        ("Leave year means the period from 1 January to 31 December.", "does leave year mean the period?"),
+        (
+            "The cancellation is approved by the director, not by the manager.",
+            "who approves the cancellation not by the manager?",
+        ),
+        ("We will make all efforts to help when you ask.", "what will the company make when I ask?"),
+        ("You must get written approval from the director.", "what must I get written from the director?"),
+    ],
+)
+def test_half_a_rule_is_no_question(sentence, question):
+    assert question not in asked(sentence)
+
+
+def test_who_is_helped_is_me():
+    assert "who can help me fill out the form?" in asked("Your supervisor can help you fill out the form.")
+    assert "must I call when I need help?" in asked("You must call when you need help.")
+
+
 def test_things_are_named_with_their_article_and_without_their_number():
     sentence = parse(["The line manager signs a medical certificate for ten days of parental leave."])[0]
     found = {thing.bare: thing.named for thing in things(sentence.words, sentence.chunks)}
     assert found["medical certificate"] == "the medical certificate" and "parental leave" in found
     assert not any("ten" in bare or "days" in bare for bare in found)
+
+
+def test_of_a_part_the_whole_is_the_thing():
+    sentence = parse(["In the event of an emergency the rest of the budget pays for paid time off by telephone."])[0]
+    found = {thing.bare: thing for thing in things(sentence.words, sentence.chunks)}
+    assert {"emergency", "budget"} <= {*found}
+    assert not [bare for bare in found if re.search(r"event|rest|time|telephone", bare)]
+    sentence = parse(["Notify your supervisor of the date, and sign the best products with the right signatures."])[0]
+    assert {"supervisor", "products", "signatures"} <= {thing.bare for thing in things(sentence.words, sentence.chunks)}
+    assert not found["emergency"].acts
 
 
 @pytest.mark.parametrize(

@@ -41,6 +41,22 @@ def test_a_verb_that_looks_like_a_noun_is_found_again_as_a_verb():
 
 
 @pytest.mark.parametrize(
+    "text",
+    ["You can receive Court Leave for however long you serve on a jury.", "We will not sell or rent your data to anyone.",
+     "Leave for a second attempt is unpaid, and no leave is given for a third.", "Refer to the leave page for more.",
+     "It is our policy that inquiries be referred to the director.",
+     "During family leave an employee may work up to ten days."],
+)  # fmt: skip
+def test_no_order_and_no_clause_is_read_into_half_a_sentence(text):
+    assert {clause.verb for clause in clauses(text)} <= {"receive", ""}
+
+
+def test_a_noun_that_is_a_verb_is_one_also_before_a_condition():
+    (clause,) = clauses("Sick pay stops if the certificate is more than seven calendar days late.")
+    assert (clause.who, clause.auxiliaries, clause.verb) == ("sick pay", ("will",), "stop")
+
+
+@pytest.mark.parametrize(
     "text", ["Table 4", "A spouse or a child", "", "The team met in 2019.", "No employee may smoke."]
 )
 def test_fragments_the_past_and_what_turns_yes_into_no_give_nothing(text):

@@ -54,6 +54,11 @@ def test_every_sentence_list_item_and_table_row_that_says_something_is_a_fact(fa
     ]
 
 
+def test_a_sentence_that_only_introduces_what_follows_is_no_fact():
+    text = "# P\n\n## 1 Leave\n\nThe firm has leave types for the following scenarios. Requests are due on the following Friday.\n"
+    assert [fact.evidence for fact in find_facts(parsed(text))] == ["Requests are due on the following Friday."]
+
+
 def test_a_statement_stands_alone_and_is_a_sentence(facts):
     assert (
         facts["a spouse or a child;"].statement == "Bereavement leave of three days is given for: a spouse or a child."

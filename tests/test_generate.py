@@ -32,7 +32,7 @@ def test_the_same_seed_proposes_the_same_rows_and_another_seed_others(document, 
 def test_no_fact_is_left_out_and_none_is_asked_more_often_than_wanted(document, rows):
     asked = Counter(row.fact_id for row in rows if row.kind == "answerable")
     assert set(asked) == {fact.id for fact in facts_of([document])[:60]}
-    assert max(asked.values()) <= 16 and min(asked.values()) >= 2
+    assert max(asked.values()) <= 16 and min(asked.values()) >= 1
     fewer = Counter(row.fact_id for row in proposed(document, wordings_per_fact=6) if row.kind == "answerable")
     assert max(fewer.values()) <= 6 and set(fewer) == set(asked)
 

@@ -113,8 +113,8 @@ def test_a_noun_that_could_be_a_verb_is_not_taken_for_an_order(sentence):
 
 def test_every_fact_of_a_real_policy_is_asked_in_several_forms(sample):
     forms = {fact.id: Counter(wording.form for wording in found) for fact, found in sample}
-    assert sum(found.total() >= 5 for found in forms.values()) >= 0.8 * len(forms)
-    assert sum(len(found) >= 3 for found in forms.values()) >= 0.75 * len(forms)
+    assert sum(found.total() >= 5 for found in forms.values()) >= 0.75 * len(forms)
+    assert sum(len(found) >= 3 for found in forms.values()) >= 0.7 * len(forms)
 
 
 def test_no_wording_of_a_fact_stands_twice_and_each_is_a_line_a_person_could_type(sample):
@@ -161,6 +161,7 @@ def test_the_question_a_person_would_ask_is_among_them(sentence, question):
 def test_a_clause_is_named_by_its_innermost_heading_that_says_something():
     assert topic_of("4 Leave › 4.2 Sick leave") == "Sick leave"
     assert topic_of("3 Travel › 3.1 General") == "Travel"
+    assert topic_of("1 Sites › 1.1 Purpose and scope") == "Sites"
     assert topic_of("A. Purpose") == "Purpose" and topic_of("") == ""
     assert topic_of("Part C. Suspension") == "Suspension" and topic_of("§ 9 Disputes") == "Disputes"
     assert topic_of("Step 3: Tell us") == "Tell us" and topic_of("R4 Lone working") == "Lone working"
@@ -193,6 +194,48 @@ def test_a_row_of_a_table_is_asked_by_its_label_and_column_alone():
     found = {w.question for w in wordings(fact, Vocabulary(frozenset(), {}))}
     assert {"What is the rate for taxi?", "Who is taxi approved by?"} <= found
     assert not [question for question in found if "EUR" in question]
+    fact = Fact("f", "p", "4 Leave", "number", "10 years or more: Leave 31 working days; Carry-over 8 days.",
+                "10 years or more: Leave 31 working days; Carry-over 8 days", "31 working days")  # fmt: skip
+    assert {w.form for w in wordings(fact, Vocabulary(frozenset(), {}))} == {"cell", "keywords"}
+
+
+def test_a_sentence_with_a_list_after_a_colon_is_no_row_of_a_table():
+    found = [w.question for w in asked("The Benefits Committee has seven members: three trainees and four managers.")]
+    assert found and not [question for question in found if "about The Benefits Committee has" in question]
+
+
+def test_a_heading_is_no_part_of_a_sentence():
+    document = read_bytes("p.md", b"# P\n\n## Boards\n\n### Board of Advisers\n\n- Peter Karman\n- Aaron Snow\n")
+    found = [w for fact in find_facts(document) for w in wordings(fact, vocabulary(document))]
+    assert found and not [w.question for w in found if "Advisers Peter" in w.question]
+
+
+@pytest.mark.parametrize(
+    ("sentence", "thing"),
+    [
+        ("The certificate must be in English.", "English"),
+        ("Talk to the desk about recommended ways to combine leave types.", "recommended ways"),
+        ("Unspent budget lapses on 31 December.", "unspent budget lapses"),
+    ],
+)
+def test_what_names_nothing_is_no_topic(sentence, thing):
+    assert [w.question for w in asked(sentence) if w.form == "topic" and thing.lower() in w.question.lower()] == []
+
+
+def test_the_rule_is_only_asked_for_where_one_is_laid_down():
+    asks_for_a_rule = re.compile(r"\b(?:rules?|policy on)\b")
+    plain = [
+        w.question for w in asked("The firm builds steel bridges for the aerospace industry.") if w.form == "topic"
+    ]
+    plain = [question for question in plain if not question.startswith("Regarding site rules")]
+    ruled = [w.question for w in asked("Trainees must wear steel helmets near the test track.") if w.form == "topic"]
+    assert plain and not [question for question in plain if asks_for_a_rule.search(question)]
+    assert [question for question in ruled if asks_for_a_rule.search(question)]
+
+
+def test_a_question_inside_a_sentence_is_not_taken_for_its_rule():
+    found = asked("Duration means how long the parent will need medical care (6 weeks? 8 weeks?) after the birth.")
+    assert found and not [w.question for w in found if w.form not in ("topic", "keywords")]
 
 
 def test_a_whole_list_is_asked_by_what_introduces_it():
@@ -205,6 +248,34 @@ def test_a_whole_list_is_asked_by_what_introduces_it():
     assert "What must each claim include?" in [w.question for w in wordings(fact, vocabulary(document))]
 
 
+def test_a_list_that_its_lead_in_names_is_not_asked_by_its_heading():
+    document = read_bytes(
+        "p.md", b"# P\n\n## Claims\n\nThe claim must include the following:\n\n- a receipt\n- a short note\n"
+    )
+    fact = next(fact for fact in find_facts(document) if "\n" in fact.evidence)
+    found = [w.question for w in wordings(fact, vocabulary(document)) if w.form == "whole_list"]
+    assert "What must the claim include?" in found and not [question for question in found if "Claims" in question]
+
+
+def test_an_example_is_no_rule():
+    found = asked("For example: You look in the portal and see 182 hours of annual leave.")
+    assert not [w.question for w in found if w.form not in ("topic", "keywords", "cell")]
+
+
+def test_a_row_label_that_is_half_a_phrase_is_no_topic():
+    fact = Fact(
+        "f",
+        "p",
+        "About",
+        "date",
+        "Effective from: Detail 1 January 2026.",
+        "Effective from: Detail 1 January 2026",
+        "1 January 2026",
+    )
+    found = {w.question for w in wordings(fact, Vocabulary(frozenset(), {}))}
+    assert "What is the effective from date?" in found and not [question for question in found if "about" in question]
+
+
 def test_another_persons_words_keep_form_and_answer_and_sound_different():
     wording = Wording("yes_no", "May employees resign during probation?", "No. They may not.")
     rng = random.Random(1)
@@ -214,3 +285,28 @@ def test_another_persons_words_keep_form_and_answer_and_sound_different():
     assert any("quit" in w.question for w in said) and any(w.question.islower() for w in said)
     assert any(not w.question.endswith("?") for w in said)
     assert wording.question in {w.question for w in said}
+
+
+@pytest.mark.parametrize(
+    ("question", "never"),
+    [
+        ("Can I use parental leave reasons?", "baby reasons"),
+        ("Does the policy mention mental illness?", "being sick"),
+        ("Is harassment of guests prohibited?", "being harassed of"),
+        ("Can I take paid bereavement leave?", "paid time off for"),
+        ("What is listed under harassment and bullying?", "bullying and bullying"),
+        ("Who runs the Employee Assistance Line?", "Worker|Staff|Team|Help"),
+        ("May I withdraw an approved request?", "a OK|a auth"),
+        ("What is the health insurance plan?", "plan plan"),
+    ],
+)
+def test_other_words_are_put_only_where_they_fit(question, never):
+    rng = random.Random(2)
+    said = {spoken(Wording("yes_no", question, "Yes."), rng).question for _ in range(300)}
+    assert len(said) > 3 and not [other for other in said if re.search(never, other)]
+
+
+def test_keywords_are_typed_without_a_greeting():
+    rng = random.Random(3)
+    said = {spoken(Wording("keywords", "Bicycle lease rate", "Yes."), rng).question.lower() for _ in range(100)}
+    assert said == {"bicycle lease rate"}

@@ -14,7 +14,8 @@ DOCUMENT = read_bytes(
     "p.md",
     b"# Policy\n\n## 1 Badges\n\nA lost badge costs EUR 20. Employees may not lend their badge.\n\n"
     b"## 2 Meals\n\nMeals are refunded up to EUR 40 a day.\n\n"
-    b"## 3 Keys\n\nKeys are blue and cold. Keys are here each day. Keys are made of steel. Keys are never lent out.\n",
+    b"## 3 Keys\n\nKeys are blue and cold. Keys are here each day. Keys are made of steel. Keys are never lent out. "
+    b"This applies to all keys.\n",
 )
 FACTS = {fact.evidence: fact for fact in find_facts(DOCUMENT)}
 COST = FACTS["A lost badge costs EUR 20."]
@@ -61,6 +62,7 @@ def test_a_faithful_question_a_statement_and_a_refusal_are_kept(gates):
         ({"answer": "A lost badge costs EUR 25."}, "the answer does not hold its evidence"),
         ({"question": "Who wrote the symphony?"}, "question is not self-contained: nothing in it is of the policy"),
         ({"question": "What about keys?"}, "question is not self-contained: 4 or more facts could answer it"),
+        ({"question": "What applies to keys?", "form": "topic"}, "question is not self-contained: 4 or more facts could answer it"),
         ({"question": "How much is a lost badge of EUR 20?", "form": "how_many"}, "answer leaks into the question"),
         ({"kind": "unanswerable", "answer": "I do not know."}, "malformed: an unanswerable row must hold the refusal, word for word"),
         ({"kind": "unanswerable", "answer": REFUSAL, "question": "What does a lost badge cost?"}, "a passage may answer it after all"),

@@ -92,6 +92,19 @@ def test_an_audience_that_the_policy_names_is_not_taken_for_a_stranger():
     assert any("visitors" in row.question.lower() for row in asked([BADGES], count=2000))
 
 
+def test_a_longer_form_of_a_word_names_the_same_topic():
+    absence = absence_of([], [("1 Courses", "Employees get a paid day of leave for each examination.")])
+    assert not absence.lacks("exam leave") and absence.lacks("study leave")
+
+
+def test_a_stranger_takes_the_whole_place_of_the_person_who_asked():
+    speaks = policy(
+        "## 1 Badges\n\nIf you are ill, you may lend me your badge. Employees show their badge at the gate each day."
+    )
+    found = [row.question for row in asked([speaks], count=2000) if row.form == "near_miss.audience"]
+    assert found and not [question for question in found if re.search(r"\b(?:I|am|me|myself)\b", question)]
+
+
 def test_a_clause_that_names_a_sum_is_not_said_to_lack_one():
     priced = policy("## 1 Badges\n\nEmployees may not lend their badge. A lost badge costs EUR 20.")
     money = re.compile(r"fee|cost|money|euros|dollar")
