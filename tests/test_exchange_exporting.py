@@ -94,7 +94,7 @@ def test_the_sample_dataset_comes_back_whole(sample_store, tmp_path, format):
     out = tmp_path / f"rows{suffix(format)}"
     done = export_version(sample_store, version, out, task=POLICY_QA, format=format)
     back = import_files(sample_store, "again", [out], task=POLICY_QA, now="3")
-    assert done.rows + done.left_out == version.counts["kept"] and done.rows > 3000
+    assert done.rows + done.left_out == version.counts["kept"] and done.rows > 2000
     assert back.refused == () and back.notes == ()
     kept = sample_store.rows(version.id, state="kept")
     carried = [row for row in kept if row.example.kind != "statement"] if done.left_out else kept
