@@ -18,6 +18,8 @@ from ui.tables import table
 
 CHANGE_HEAD = ["Change", "Clause", "Before", "After"]
 ROW_CHANGE_HEAD = ["Change", "What", "Question", "Before", "After"]
+CHANGE_WIDTHS = ["100px", "200px", "375px", "375px"]
+ROW_CHANGE_WIDTHS = ["100px", "150px", "270px", "265px", "265px"]
 MOST_SHOWN = 200
 
 
@@ -33,7 +35,9 @@ def build_update(workspace: Workspace, chosen: gr.Dropdown, said: gr.Textbox) ->
                 scale=2,
             )
             make = gr.Button("Make the update", interactive=False)
-        changes = table(CHANGE_HEAD, label="What changed, clause by clause", visible=False, max_height=360)
+        changes = table(
+            CHANGE_HEAD, label="What changed, clause by clause", widths=CHANGE_WIDTHS, visible=False, max_height=360
+        )
 
     def preview(paths: list[str] | None, title: str | None, progress: gr.Progress = gr.Progress()) -> dict[Any, Any]:  # noqa: B008
         if not paths:
@@ -97,8 +101,8 @@ def build_comparison(workspace: Workspace, chosen: gr.Dropdown) -> gr.Dropdown:
         )
         show = gr.Button("Compare")
     told = gr.Textbox(label="In which they differ", interactive=False, visible=False)
-    rows = table(ROW_CHANGE_HEAD, label="Rows", visible=False, max_height=420)
-    facts = table(CHANGE_HEAD, label="Facts", visible=False, max_height=320)
+    rows = table(ROW_CHANGE_HEAD, label="Rows", widths=ROW_CHANGE_WIDTHS, visible=False, max_height=420)
+    facts = table(CHANGE_HEAD, label="Facts", widths=CHANGE_WIDTHS, visible=False, max_height=320)
 
     def tell(title: str | None, beside: str | None) -> dict[Any, Any]:
         if not title or not beside:
