@@ -16,8 +16,9 @@ class Pace:
     Told what each step took; sets the number of threads when that should change.
 
     The threads of a step wait for each other thousands of times, so one that is not scheduled holds up all of them: beside a
-    single busy process, and be it of the lowest priority, a step on both of two cores took 5.4 s instead of 0.78, and on one
-    core 1.5. After `TRY_AGAIN_S` all threads are tried again, after each vain try later, at last every `LONGEST_S`.
+    test run of the lowest priority a step on both of two cores took 5.4 s, and 0.78 as soon as that was paused; two trainings
+    of one thread each, side by side, took 2 to 2.5 s a step. After `TRY_AGAIN_S` all threads are tried again, after each vain
+    try later, at the latest after `LONGEST_S`.
     """
 
     def __init__(self, threads: int, set_threads: Callable[[int], object]) -> None:
