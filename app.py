@@ -103,7 +103,7 @@ def _arguments_of_the_loop(verb: Verb) -> None:
         "--teacher",
         default="",
         metavar="MODEL",
-        help='who writes questions beside the rules: "writer" (ships), or a model, named as in answer --model',
+        help='who writes the questions: a model, named as in answer --model, or "writer" where its two adapters are built',
     )
     generate.add_argument(
         "--judge", default="", metavar="MODEL", help="a model that checks rows; it gates once it passed an exam"

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from engine.backends.llama_cpp import SLOTS
 from engine.calls import Caller, Estimate, StoredCalls, estimate
+from engine.errors import NotFound
 from engine.facts import facts_of
 from engine.generate import EmbeddedGenerator, Generator
 from engine.generation import GenerationConfig, never
@@ -13,7 +14,7 @@ from engine.judging import Bench, ModelJudge, examine, set_paper, sources_in
 from engine.records import Document
 from engine.teacher import Teacher, TeacherSettings
 from engine.watching import Watch, ignore
-from engine.writing import READER_ADAPTER, WRITER, WRITER_ADAPTER
+from engine.writing import READER_ADAPTER, WRITER, WRITER_ADAPTER, is_built
 from engine.writing.writer import QuestionWriter
 
 if TYPE_CHECKING:
@@ -80,6 +81,12 @@ def bench_of(
 
 
 def _writer(workspace: "Workspace", *, seed: int, run: str = "", stopped: Callable[[], bool] = never) -> QuestionWriter:
+    if not is_built():
+        raise NotFound(
+            "The question writer's adapters are not built here. Leave --teacher out for the embedded rules, name a model, "
+            "or train them (python -m engine.writing.rows --help)."
+        )
+
     def caller(name: str, adapter: Path) -> Caller:
         calls = StoredCalls(workspace.store, workspace.now)
         return Caller(workspace.shipped(name, adapter), calls, run=run, workers=SLOTS, stopped=stopped)

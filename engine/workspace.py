@@ -246,7 +246,7 @@ class Workspace:
         return self._transformers(adapter.base, folder).model(adapter.name, tuned=True)
 
     def shipped(self, name: str, adapter: Path) -> ChatModel:
-        """The embedded model with an adapter that ships with the product. Costs nothing until it is asked something."""
+        """The embedded model with an adapter that is part of the product. Costs nothing until it is asked something."""
         return self._llama().model(name, adapter)
 
     def models(self, names: Sequence[str]) -> list[ChatModel]:

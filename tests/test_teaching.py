@@ -10,7 +10,7 @@ import app
 from engine.backends.openai_compatible import OpenAIModel
 from engine.calls import StoredCalls
 from engine.documents import read_bytes
-from engine.errors import Unavailable
+from engine.errors import NotFound, Unavailable
 from engine.generation import GenerationConfig, begin_version, fill_version, make_version
 from engine.judging import Bench, Exam, Verdict, sources_in
 from engine.records import REFUSAL, Call
@@ -188,3 +188,13 @@ def test_the_command_with_a_teacher_that_is_not_there_says_so_and_begins_nothing
     opened = Workspace.open(replace(Settings.read(), workspace=tmp_path / "w"))
     assert opened.store.datasets() == [] and opened.jobs() == []
     opened.close()
+
+
+def test_a_question_writer_that_is_not_built_is_one_sentence_with_the_next_step(tmp_path, monkeypatch):
+    monkeypatch.setattr("engine.writing.READER_ADAPTER", tmp_path / "reader.gguf")
+    workspace = Workspace.open(Settings.read(workspace=str(tmp_path / "ws")))
+    try:
+        with pytest.raises(NotFound, match="adapters are not built here"):
+            generator_of(workspace, GenerationConfig("d", (), teacher="writer"))
+    finally:
+        workspace.close()

@@ -17,7 +17,7 @@ from engine.records import DatasetVersion, Document, Job
 from engine.teaching import estimate_of
 from engine.watching import Watch
 from engine.workspace import Workspace
-from engine.writing import WRITER, WRITER_ADAPTER
+from engine.writing import WRITER, is_built
 from ui.bars import funnel
 from ui.errors import handles, shown_to_user, tell
 from ui.journey import note
@@ -27,7 +27,7 @@ BUSY_S, IDLE_S = 1.0, 8.0
 SAMPLE = "leave"
 LEFT_OUT, NOTED = "Left out: ", "Note: "
 RULES_WRITE = [("The embedded rules (no model needed)", "")]
-if WRITER_ADAPTER.is_file():
+if is_built():
     RULES_WRITE.append(("The embedded rules and question writer (minutes, not seconds)", WRITER))
 NOBODY_JUDGES = [("Nobody", "")]
 TEACHERS = "Or a model: ollama:TAG, openai:NAME@URL."
@@ -121,7 +121,7 @@ def build(workspace: Workspace) -> Making:
         progress: gr.Progress = gr.Progress(),  # noqa: B008
     ) -> dict[Any, Any]:
         datasets.check_name(named.strip())
-        for model in filter(None, (teacher if teacher != WRITER else "", judge)):
+        for model in filter(None, ("" if teacher == WRITER and is_built() else teacher, judge)):
             workspace.model(model)  # a name that means nothing is told before anything is read
         read = workspace.add_files([Path(path) for path in paths or []], masking=masking, watch=watcher(progress))
         job = start(workspace, named.strip(), read.documents, teacher=teacher or "", judge=judge or "")

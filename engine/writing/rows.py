@@ -1,4 +1,4 @@
-"""The corpus as training rows for the two small models that ship, the question writer and the reader, and their training.
+"""The corpus as training rows for two adapters of the embedded model, the question writer and the reader, and their training.
 
     python -m engine.writing.rows writer --workspace DIR     starts the training; `app.py jobs` watches it
     python -m engine.writing.rows reader --workspace DIR

@@ -148,7 +148,7 @@ def askable(fact: Fact) -> list[tuple[str, str]]:
     """(kind, span) of what a statement has something to say to; yes and no always."""
     found: list[tuple[str, str]] = []
     for value in find_values(fact.statement):
-        found.append((("number" if re.search(r"\d|\w", value[0]) and not _is_date(value[0]) else "date"), value[0]))
+        found.append(("date" if _is_date(value[0]) else "number", value[0]))
     if fact.kind == "list" or "\n" in fact.evidence:
         found.append(("list", ""))
     found += [(kind, "") for kind, pattern in _SIGNS if pattern.search(fact.statement)]
