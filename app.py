@@ -156,6 +156,10 @@ def _arguments_of_the_loop(verb: Verb) -> None:
     for asked in (answer, evaluate):
         asked.add_argument("--task", default="policy_qa", choices=TASKS)
         asked.add_argument("--mode", default="closed", choices=("closed", "grounded"))
+    study = verb(
+        "study", "recipes side by side: policies × recipes × budgets × seeds, each trained and asked its gold questions"
+    )
+    study.add_argument("plan", metavar="PLAN.json", help="what to compare; docs/learning.md shows one")
     verb("leaderboard", "ranking from the votes, with intervals")
     export = verb("export", "votes and labels as training data")
     export.add_argument("--what", default="sft", choices=("sft", "raw"))
@@ -193,7 +197,7 @@ def _arguments_of_the_registry(verb: Verb) -> None:
 
 
 def _run(workspace: "Workspace", options: argparse.Namespace) -> int:
-    from ui import commands, versions
+    from ui import commands, study, versions
     from ui.terminal import Screen
 
     named = {
@@ -202,6 +206,7 @@ def _run(workspace: "Workspace", options: argparse.Namespace) -> int:
         "next": commands.next_dataset,
         "update": versions.update_dataset,
         "compare": versions.compare_versions,
+        "study": study.study,
         "jobs": commands.jobs_command,
         "import": commands.import_rows,
     }

@@ -38,9 +38,9 @@ PARTS = {
 }
 
 
-def to_gguf(peft_folder: Path, base_config: Mapping[str, Any] | Path, out: Path) -> None:
+def to_gguf(peft_folder: Path, base_config: Mapping[str, Any] | Path, out: Path, *, half: bool = False) -> None:
     """
-    Write a PEFT LoRA adapter as the GGUF that llama.cpp and Ollama load, in float32 and with nothing lost.
+    Write a PEFT LoRA adapter as the GGUF that llama.cpp and Ollama load, in float32 and with nothing lost; `half`: in F16, rounded.
 
     `base_config` is the base model's config.json (the mapping, the file or its folder): llama.cpp keeps the rows of q
     and k in another order, so lora_B of those two is reordered by the base's head counts (llama.cpp PR 21354; lora_A
@@ -55,7 +55,10 @@ def to_gguf(peft_folder: Path, base_config: Mapping[str, Any] | Path, out: Path)
     heads["k_proj"] = int(base.get("num_key_value_heads") or heads["q_proj"])
     rank, alpha = int(config["r"]), float(config["lora_alpha"])
     tensors = [
-        (f"blk.{layer}.{PARTS[part]}.weight.lora_{side.lower()}", _gguf_rows(values, side, heads.get(part)))
+        (
+            f"blk.{layer}.{PARTS[part]}.weight.lora_{side.lower()}",
+            _gguf_rows(values, side, heads.get(part)).astype(np.float16 if half else np.float32),
+        )
         for (layer, part, side), values in _lora_tensors(peft_folder / WEIGHTS)
     ]
     if not tensors:
@@ -228,7 +231,7 @@ def _gguf_rows(values: "NDArray[np.float32]", side: str, heads: int | None) -> "
     return np.ascontiguousarray(paired.reshape(values.shape))
 
 
-def _write_gguf(out: Path, tensors: "Sequence[tuple[str, NDArray[np.float32]]]", *, alpha: float) -> None:
+def _write_gguf(out: Path, tensors: "Sequence[tuple[str, NDArray[Any]]]", *, alpha: float) -> None:
     from gguf import GGUFWriter
     from gguf.constants import GGUFType, Keys
 

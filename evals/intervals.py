@@ -47,3 +47,19 @@ def mcnemar(fixed: int, broken: int) -> float:
     from scipy.stats import binomtest
 
     return float(binomtest(fixed, fixed + broken).pvalue) if fixed + broken else 1.0
+
+
+def wilson(value: float, of: int, *, confidence: float = 0.95) -> tuple[float, float]:
+    """
+    Wilson's interval of a share that is a mean over several askings of the same `of` questions, so that it need not be a whole count.
+
+    Source: Wilson 1927, doi:10.2307/2276774, eq. for the score interval; for whole counts it is `share`'s. Nothing asked: 0 to 1.
+    """
+    from scipy.stats import norm
+
+    if not of:
+        return 0.0, 1.0
+    z = float(norm.ppf(0.5 + confidence / 2))
+    centre = (value + z * z / (2 * of)) / (1 + z * z / of)
+    half = z / (1 + z * z / of) * (value * (1 - value) / of + z * z / (4 * of * of)) ** 0.5
+    return max(0.0, centre - half), min(1.0, centre + half)

@@ -265,3 +265,16 @@ def test_an_incomplete_build_is_not_installed(built, tmp_path):
     with pytest.raises(InvalidInput, match=r"lacks adapter\.gguf"):
         install_adapter(folder, tmp_path / "adapters", "leave", {})
     assert not (tmp_path / "adapters").exists()
+
+
+def test_half_as_large_it_is_the_same_adapter_rounded(embedded, tmp_path, random_adapter):
+    folder = random_adapter(tmp_path / "peft", layers=[3], rank=4)
+    to_gguf(folder, embedded.folder, tmp_path / "whole.gguf")
+    to_gguf(folder, embedded.folder, tmp_path / "half.gguf", half=True)
+    whole, half = (
+        {tensor.name: np.asarray(tensor.data) for tensor in GGUFReader(tmp_path / f"{name}.gguf").tensors}
+        for name in ("whole", "half")
+    )
+    assert whole.keys() == half.keys() and len(half) == 14
+    assert all(half[name].dtype == np.float16 for name in half)
+    assert all(np.array_equal(half[name], whole[name].astype(np.float16)) for name in half)

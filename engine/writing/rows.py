@@ -2,6 +2,7 @@
 
     python -m engine.writing.rows writer --workspace DIR     starts the training; `app.py jobs` watches it
     python -m engine.writing.rows reader --workspace DIR
+    python -m engine.writing.rows ship --workspace DIR       takes a finished one of DIR into the product, in F16
 
 Policies are held out whole (`held_out`), so that what is measured is a policy nobody trained on.
 """
@@ -19,10 +20,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from engine.documents import read_document
+from engine.embedded import ensure_embedded
 from engine.phrasing import topic_of
 from engine.sentences import sentences
 from engine.settings import Settings, go_quiet
 from engine.unanswerable import stems_of
+from engine.writing import READER_ADAPTER, WRITER_ADAPTER
 from engine.writing.corpus import FOLDER, policies, rows_of
 from engine.writing.prompts import NONE, reader_messages, reading, text_of, writer_messages
 
@@ -132,15 +135,18 @@ def _numbered(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def main() -> None:
-    """Start the training and say where it runs."""
+    """Start a training and say where it runs, or take what was trained into the product."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("role", choices=("writer", "reader"))
+    parser.add_argument("role", choices=("writer", "reader", "ship"))
     parser.add_argument("--workspace", type=Path, required=True)
     parser.add_argument("--passes", type=float, default=3.0)
     parser.add_argument("--learning-rate", type=float, default=2e-3)
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
     go_quiet()
+    if options.role == "ship":
+        sys.stdout.write("".join(f"{file}\n" for file in ship(options.workspace.resolve())))
+        return
     started = start(
         options.role,
         options.workspace.resolve(),
@@ -149,6 +155,19 @@ def main() -> None:
         threads=options.threads,
     )
     sys.stdout.write(json.dumps(started) + "\n")
+
+
+def ship(workspace: Path) -> list[Path]:
+    """Write the writer and the reader that the workspace has where the product looks for them, half as large; the files written."""
+    from engine.adapters import to_gguf
+
+    base = ensure_embedded(Settings.read().models).folder
+    written = []
+    for role, file in (("writer", WRITER_ADAPTER), ("reader", READER_ADAPTER)):
+        if (workspace / "adapters" / role).is_dir():
+            to_gguf(workspace / "adapters" / role, base, file, half=True)
+            written.append(file)
+    return written
 
 
 def start(role: Role, workspace: Path, *, passes: float, learning_rate: float, threads: int) -> dict[str, Any]:

@@ -8,10 +8,11 @@ question without an answer only when the reader finds none in the closest texts 
 
 import random
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
+from engine.backends.llama_cpp import SLOTS
 from engine.calls import Caller, Prompt
 from engine.facts import DEFINITION, find_values
 from engine.lexicon import ROLE_WORDS
@@ -22,6 +23,7 @@ from engine.unanswerable import content_words, stem, stems_of
 from engine.writing.corpus import VOICES
 from engine.writing.prompts import NONE, reader_messages, text_of, writer_messages
 
+Job = TypeVar("Job")
 QUESTIONS_PER_FACT = 12
 NEAR_MISSES_PER_FACT = 3
 FACTS_AT_ONCE = 16
@@ -92,7 +94,7 @@ class QuestionWriter:
         stems = [stems_of(text) for text in texts]
         for start in range(0, len(facts), FACTS_AT_ONCE):
             some = facts[start : start + FACTS_AT_ONCE]
-            jobs = [(fact, aim) for fact in some for aim in self.aims(fact)]
+            jobs = _in_turn([(fact, aim) for aim in self.aims(fact)] for fact in some)
             answers = self.writer.ask_all(self._writing(fact, aim) for fact, aim in jobs)
             drafts: dict[tuple[str, frozenset[str]], Written] = {}
             for (fact, aim), answer in zip(jobs, answers, strict=True):
@@ -119,7 +121,11 @@ class QuestionWriter:
         return aims + [Aim(NEAR_MISS, NONE, voice) for voice in rng.sample(VOICES, min(self.near_misses, len(VOICES)))]
 
     def _read(self, drafts: Sequence[Written], texts: Sequence[str], stems: Sequence[frozenset[str]]) -> list[Written]:
-        asked = [(draft, text) for draft in drafts for text in self._sources(draft, texts, stems)]
+        by_text: dict[str, list[tuple[Written, str]]] = {}
+        for draft in drafts:
+            for text in self._sources(draft, texts, stems):
+                by_text.setdefault(text, []).append((draft, text))
+        asked = _in_turn(by_text.values())
         prompts = (_prompt(reader_messages(text, draft.question), LONGEST_READING) for draft, text in asked)
         refuted = {
             id(draft)
@@ -142,6 +148,20 @@ class QuestionWriter:
     def _writing(self, fact: Fact, aim: Aim) -> Prompt:
         messages = writer_messages(self._text(fact), kind=aim.kind, span=aim.span, voice=aim.voice)
         return _prompt(messages, LONGEST_QUESTION)
+
+
+def _in_turn(groups: Iterable[Sequence[Job]]) -> list[Job]:
+    """
+    What is asked over one text, spread so that each of the engine's slots stays with its text and reads it from its cache.
+
+    As many texts at a time as there are slots; asked one text after the other, each slot would read every text anew.
+    """
+    found: list[Job] = []
+    left = list(groups)
+    for start in range(0, len(left), SLOTS):
+        some = left[start : start + SLOTS]
+        found += [group[turn] for turn in range(max(map(len, some))) for group in some if turn < len(group)]
+    return found
 
 
 def askable(fact: Fact) -> list[tuple[str, str]]:

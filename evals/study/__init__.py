@@ -1,0 +1,1 @@
+"""Which recipe teaches best: policies × recipes × budgets × seeds, each trained once and asked the gold questions."""
