@@ -9,7 +9,7 @@ import gradio as gr
 from engine.errors import InvalidInput, NotFound
 from engine.records import Decoding, Mode, Passage
 from engine.registry import live_model
-from engine.search import finder
+from engine.search import closest_passage, finder
 from engine.tasks.policy_qa import POLICY_QA
 from engine.workspace import Workspace
 from ui.errors import handles
@@ -81,8 +81,11 @@ def build(workspace: Workspace) -> Part:
         for piece in chosen.stream(POLICY_QA.messages(asked, given), Decoding()):
             answer += piece
             yield {chat: [*said, _bubble(answer)]}
-        closest = given or finder(workspace.store, "grounded")(f"{asked} {answer}")[:1]
-        yield {chat: [*said, _bubble(answer.strip()), _bubble(_sources(closest, given=bool(given)))]}
+        if given:
+            shown = "\n\n".join(f"Given to the model: {place(excerpt)}\n{excerpt.text}" for excerpt in given)
+        else:
+            shown = _closest(closest_passage(workspace.store, f"{asked} {answer}"))
+        yield {chat: [*said, _bubble(answer.strip()), _bubble(shown)]}
 
     stop.click(None, cancels=[ask], api_visibility="private")
     clear.click(lambda: [], outputs=chat, api_visibility="private", show_progress="hidden")
@@ -131,11 +134,10 @@ def _bubble(text: str, *, role: str = "assistant") -> dict[str, str]:
     return {"role": role, "content": escape(text, quote=False)}
 
 
-def _sources(passages: list[Passage], *, given: bool) -> str:
-    if not passages:
+def _closest(passage: Passage | None) -> str:
+    if passage is None:
         return "No clause shares a word with this question and its answer."
-    head = "Given to the model" if given else "Closest clause, found afterwards and not given to the model"
-    return "\n".join(f"{head}: {place(p)}: “{_quoted(p.text)}”" for p in passages)
+    return f"Closest clause, found afterwards and not given to the model: {place(passage)}: “{_quoted(passage.text)}”"
 
 
 def _quoted(text: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 import pandas as pd
 
-from engine.records import Adapter, Job, LedgerRow, Passage
+from engine.records import Adapter, Excerpt, Job, LedgerRow, Passage
 from evals.ranking import Standing
 from evals.run import read_share
 
@@ -64,7 +64,7 @@ def highlighted(passage: Passage, evidence: str) -> list[tuple[str, str | None]]
     return [(text, label) for text, label in parts if text] + [(f"\n• {item}", "evidence") for item in items]
 
 
-def place(passage: Passage) -> str:
+def place(passage: Passage | Excerpt) -> str:
     """Where a passage stands: "4 Leave › 4.2 Sick leave, page 5"."""
     return f"{passage.clause or 'no heading'}{f', page {passage.page}' if passage.page else ''}"
 
