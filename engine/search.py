@@ -21,7 +21,7 @@ class Index(Generic[Shown]):
     def __init__(self, entries: Iterable[tuple[Shown, str, str]]) -> None:
         """What is to be found, the clause it stands under, and its words."""
         listed = list(entries)
-        self._shown = [shown for shown, _, _ in listed]
+        self.shown: Sequence[Shown] = [shown for shown, _, _ in listed]
         self._db = sqlite3.connect(":memory:", check_same_thread=False)
         self._db.execute("CREATE VIRTUAL TABLE texts USING fts5(clause, text, tokenize = 'porter unicode61')")
         self._db.executemany(
@@ -41,7 +41,7 @@ class Index(Generic[Shown]):
             "SELECT rowid FROM texts WHERE texts MATCH ? ORDER BY bm25(texts, 0.5, 1.0), rowid LIMIT ?",
             [query, limit],
         )
-        return [self._shown[rowid] for (rowid,) in found.fetchall()]
+        return [self.shown[rowid] for (rowid,) in found.fetchall()]
 
 
 def passage_index(documents: Iterable[Document]) -> Index[Passage]:
