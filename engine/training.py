@@ -169,9 +169,10 @@ def start_training(
 
 def going_on_from(config: TrainingConfig, parent: Adapter) -> TrainingConfig:
     """
-    The config of an update run: it goes on from the weights of `parent`, so it has that run's base and LoRA shape.
+    The config of an update run: it goes on from the weights of `parent`, so it has that run's base, mode and LoRA shape.
 
-    `max_steps` and the rows are the caller's to choose. Raises `InvalidInput` when the config names another base.
+    `max_steps` and the rows are the caller's to choose. Raises `InvalidInput` when the config names another base, or the
+    grounded mode where the parent answers from memory.
     """
     if config.base not in (EMBEDDED, parent.base):
         raise InvalidInput(
@@ -179,10 +180,16 @@ def going_on_from(config: TrainingConfig, parent: Adapter) -> TrainingConfig:
             "Leave --base out, or train without --from."
         )
     before = parent.card.get("config", {})
+    mode = before.get("mode", "closed")
+    if config.mode not in ("closed", mode):
+        raise InvalidInput(
+            f"{parent.name} was trained to answer from memory (closed book), so it cannot go on from there grounded. "
+            "Leave --mode out, or train without --from."
+        )
     shape: dict[str, Any] = {name: before[name] for name in SHAPE if name in before}
     first = before.get("first_steps") or parent.card.get("steps")
     return replace(
-        config, base=parent.base, parent=parent.name, parent_digest=parent.digest, first_steps=first, **shape
+        config, base=parent.base, mode=mode, parent=parent.name, parent_digest=parent.digest, first_steps=first, **shape
     )
 
 

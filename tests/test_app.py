@@ -112,6 +112,19 @@ def test_a_wrong_input_is_one_sentence_and_exit_status_2(run, arguments, says):
     assert not (PROJECT / "o.jsonl").exists()
 
 
+def test_a_grounded_training_reads_clauses_and_its_card_says_so(run, tmp_path, embedded):
+    assert run("generate", "--dataset", "leave", str(MARKDOWN))[0] == 0
+    options = ["--dataset", "leave", "--adapter", "reads", "--mode", "grounded", "--max-steps", "2"]
+    status, _, err = run("train", *options)
+    assert status == 0, err
+    (file,) = (tmp_path / "ws" / "runs").glob("*/rows.jsonl")
+    rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    reading = [row for row in rows if row["messages"][-1]["content"].startswith("[1] ")]
+    assert len(reading) > 0.95 * len(rows) > 1000
+    card = json.loads((tmp_path / "ws" / "adapters" / "reads" / "card.json").read_text())
+    assert card["config"]["mode"] == "grounded" and card["counts"]["statements"] == card["counts"]["left_out"] == 0
+
+
 def test_next_without_votes_says_where_to_vote(run):
     assert run("generate", "--dataset", "leave", str(MARKDOWN))[0] == 0
     status, _, err = run("next", "--dataset", "leave")

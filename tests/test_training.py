@@ -8,7 +8,16 @@ import pytest
 
 from engine import jobs, training
 from engine.errors import InvalidInput
-from engine.training import TrainingConfig, config_from, read_config, steps_within, with_preset, write_config
+from engine.records import Adapter
+from engine.training import (
+    TrainingConfig,
+    config_from,
+    going_on_from,
+    read_config,
+    steps_within,
+    with_preset,
+    write_config,
+)
 
 NOW = "2026-03-01T10:00:00.000+00:00"
 ROW = {
@@ -135,3 +144,15 @@ def test_a_disk_too_full_is_told_before_the_start(places, tmp_path):
     free_mib = shutil.disk_usage(tmp_path).free // 2**20
     with pytest.raises(training.Unavailable, match=f"needs {free_mib * 2} MiB of free disk"):
         training.check_disk(tmp_path / "runs", needed_mib=free_mib * 2)
+
+
+def trained(**settings):
+    return Adapter("first", "base", "", "", "", "leave:1", {"config": settings, "steps": 9})
+
+
+def test_an_update_run_answers_as_its_parent_was_trained_to():
+    assert going_on_from(config(), trained(mode="grounded")).mode == "grounded"
+    assert going_on_from(config(mode="grounded"), trained(mode="grounded")).mode == "grounded"
+    assert going_on_from(config(), trained()).mode == "closed"
+    with pytest.raises(InvalidInput, match=r"first was trained to answer from memory .* Leave --mode out"):
+        going_on_from(config(mode="grounded"), trained(mode="closed"))
