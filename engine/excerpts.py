@@ -1,7 +1,7 @@
 """Documents -> what is shown of them at once: a list item or a table row alone does not say what it belongs to.
 
 On two policies of other hands (144 questions and their paraphrases), the three best excerpts hold the answer to 137 and 110,
-in 172 words a question; three passages with their lead-ins to 131 and 95, three excerpts that are not put together to
+in 176 words a question, headings counted; three passages with their lead-ins to 131 and 95, three excerpts that are not put together to
 134 and 101 in 137 words, four of those to 138 and 110 in 185 (`tests.bench search`).
 """
 
