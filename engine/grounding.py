@@ -62,12 +62,12 @@ def trained_mode(adapter: Adapter) -> Mode:
     return "grounded" if adapter.card.get("config", {}).get("mode") == "grounded" else "closed"
 
 
-def used_otherwise(adapters: Iterable[Adapter], mode: Mode) -> str:
-    """A sentence that names the adapters asked in another mode than they were trained in; "" when there are none."""
-    names = [adapter.name for adapter in adapters if trained_mode(adapter) != mode]
-    if not names:
+def used_otherwise(adapters: Iterable[Adapter], names: Sequence[str], mode: Mode) -> str:
+    """A sentence on those of these models that are adapters trained in another mode than this one; "" when there are none."""
+    found = [adapter.name for adapter in adapters if adapter.name in names and trained_mode(adapter) != mode]
+    if not found:
         return ""
-    who = f"{' and '.join(names)} {'was' if len(names) == 1 else 'were'} trained"
+    who = f"{' and '.join(found)} {'was' if len(found) == 1 else 'were'} trained"
     if mode == "closed":
         return f"{who} to read the answer in clauses (grounded) and gets none here, so expect less than it can do."
     return f"{who} to answer from memory (closed book), not from clauses in the prompt, so expect less than it can do."

@@ -191,13 +191,12 @@ def adapter(name, mode):
 
 def test_adapters_used_otherwise_than_they_were_trained_are_named():
     reads, recalls = adapter("reads", "grounded"), adapter("recalls", "closed")
-    assert (
-        used_otherwise([reads], "grounded") == used_otherwise([recalls], "closed") == used_otherwise([], "closed") == ""
-    )
-    assert used_otherwise([reads, recalls], "closed").startswith("reads was trained to read the answer in clauses")
-    assert used_otherwise([reads, recalls, replace(recalls, name="too")], "grounded").startswith(
-        "recalls and too were trained to answer from memory"
-    )
+    all_of_them, names = [reads, recalls, replace(recalls, name="too")], ["base", "reads", "recalls"]
+    assert used_otherwise(all_of_them, ["base", "reads"], "grounded") == ""
+    assert used_otherwise(all_of_them, ["recalls"], "closed") == ""
+    assert used_otherwise(all_of_them, names, "closed").startswith("reads was trained to read the answer in clauses")
+    said = used_otherwise(all_of_them, [*names, "too"], "grounded")
+    assert said.startswith("recalls and too were trained to answer from memory")
 
 
 def test_an_adapter_whose_card_does_not_say_answers_from_memory():

@@ -130,7 +130,7 @@ def warn_of_mode(workspace: Workspace, models: Any, mode: gr.Radio, says: gr.HTM
     @handles(either, inputs=[models, mode], outputs=says, api_name=api_name, show_progress="hidden")
     def look(chosen: str | list[str] | None, how: Mode) -> dict[Any, Any]:
         names = [chosen] if isinstance(chosen, str) else chosen or []
-        found = used_otherwise((adapter for adapter in workspace.adapters() if adapter.name in names), how)
+        found = used_otherwise(workspace.adapters(), names, how)
         return {says: gr.update(value=note(found), visible=bool(found))}
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import gradio as gr
 import pandas as pd
 
+from engine.grounding import trained_mode
 from engine.records import Adapter, Excerpt, Job, LedgerRow, Passage
 from evals.ranking import Standing
 from evals.run import read_share
@@ -164,12 +165,17 @@ def model_rows(base: str, adapters: Sequence[Adapter], live: str) -> list[list[s
             adapter.name,
             _live(adapter.name, live),
             adapter.dataset,
-            str(adapter.card.get("config", {}).get("preset", "")),
+            _preset(adapter),
             str(adapter.card.get("minutes", "")),
             adapter.digest[:12],
         ]
         for adapter in adapters
     ]
+
+
+def _preset(adapter: Adapter) -> str:
+    preset = str(adapter.card.get("config", {}).get("preset", ""))
+    return f"{preset}, grounded" if trained_mode(adapter) == "grounded" else preset
 
 
 def history_rows(promotions: Sequence[Mapping[str, Any]]) -> list[list[str]]:
