@@ -1,4 +1,8 @@
-"""The clauses that speak of a question, best first. SQLite's own BM25, nothing to install."""
+"""The clauses that speak of a question, best first: by SQLite's own BM25, and by an embedding where one is installed.
+
+Within the best three of 204 questions of three policies, and of as many paraphrases: words alone find 185 and 142 answers,
+the embedding alone 171 and 163, both fused 187 and 160 (`tests.bench search`).
+"""
 
 import re
 import sqlite3
@@ -6,21 +10,32 @@ from collections.abc import Iterable, Sequence
 from typing import Generic, TypeVar
 
 from engine.answering import Find, closed_book
+from engine.embedding import Embedding, installed_embedding
 from engine.excerpts import excerpts_of
 from engine.lexicon import STOPWORDS
 from engine.records import Document, Excerpt, Mode, Passage
 from engine.store import Store
 
 CLAUSES_IN_PROMPT = 3
+RANKED = 50
+"""How deep each of two rankings goes before they are fused."""
+DAMPING = 60
 Shown = TypeVar("Shown")
 
 
 class Index(Generic[Shown]):
-    """An index in memory over some texts; built in a few milliseconds a thousand, used from any thread."""
+    """
+    An index in memory over some texts; built in a few milliseconds a thousand, used from any thread.
 
-    def __init__(self, entries: Iterable[tuple[Shown, str, str]]) -> None:
+    With an embedding, what it ranks by meaning and what BM25 ranks by words are fused by reciprocal rank; each text is then
+    read once a process, at some 20 a second on one core.
+    """
+
+    def __init__(self, entries: Iterable[tuple[Shown, str, str]], *, embedding: Embedding | None = None) -> None:
         """What is to be found, the clause it stands under, and its words."""
         listed = list(entries)
+        self._embedding = embedding
+        self._texts = [f"{clause}\n{text}" for _, clause, text in listed]
         self.shown: Sequence[Shown] = [shown for shown, _, _ in listed]
         self._db = sqlite3.connect(":memory:", check_same_thread=False)
         self._db.execute("CREATE VIRTUAL TABLE texts USING fts5(clause, text, tokenize = 'porter unicode61')")
@@ -30,7 +45,19 @@ class Index(Generic[Shown]):
         )
 
     def best(self, question: str, *, limit: int = CLAUSES_IN_PROMPT) -> list[Shown]:
-        """Those with the best BM25 score for the question's words, best first; none when it shares no word with any."""
+        """Those that speak of the question, best first. Without an embedding: none when it shares no word with any."""
+        if self._embedding is None or not self._texts:
+            found = self._by_words(question, limit)
+        else:
+            found = _fused(self._by_words(question, RANKED), self._by_meaning(self._embedding, question, RANKED))
+        return [self.shown[number] for number in found[:limit]]
+
+    def _by_meaning(self, embedding: Embedding, question: str, limit: int) -> list[int]:
+        scores = embedding.vectors(self._texts) @ embedding.vectors([question])[0]
+        return [int(number) for number in (-scores).argsort(kind="stable")[:limit]]
+
+    def _by_words(self, question: str, limit: int) -> list[int]:
+        """By BM25's score for the question's words."""
         words = [word for word in re.findall(r"\w+", question.lower()) if word not in STOPWORDS] or re.findall(
             r"\w+", question
         )
@@ -41,7 +68,16 @@ class Index(Generic[Shown]):
             "SELECT rowid FROM texts WHERE texts MATCH ? ORDER BY bm25(texts, 0.5, 1.0), rowid LIMIT ?",
             [query, limit],
         )
-        return [self.shown[rowid] for (rowid,) in found.fetchall()]
+        return [rowid for (rowid,) in found.fetchall()]
+
+
+def _fused(*rankings: Sequence[int]) -> list[int]:
+    """Best first by the sum of 1 / (60 + rank): Cormack, Clarke and Büttcher 2009; of equal ones the first listed."""
+    scores: dict[int, float] = {}
+    for ranking in rankings:
+        for rank, number in enumerate(ranking, start=1):
+            scores[number] = scores.get(number, 0.0) + 1 / (DAMPING + rank)
+    return sorted(scores, key=lambda number: -scores[number])
 
 
 def passage_index(documents: Iterable[Document]) -> Index[Passage]:
@@ -51,9 +87,9 @@ def passage_index(documents: Iterable[Document]) -> Index[Passage]:
 
 
 def excerpt_index(documents: Iterable[Document]) -> Index[Excerpt]:
-    """Over every excerpt of the documents: what stands in a grounded prompt."""
+    """Over every excerpt of the documents: what stands in a grounded prompt. By words and, where installed, by meaning."""
     excerpts = (excerpt for document in documents for excerpt in excerpts_of(document))
-    return Index((excerpt, excerpt.clause, excerpt.text) for excerpt in excerpts)
+    return Index(((excerpt, excerpt.clause, excerpt.text) for excerpt in excerpts), embedding=installed_embedding())
 
 
 def finder(store: Store, mode: Mode) -> Find:

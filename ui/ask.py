@@ -78,9 +78,8 @@ def build(workspace: Workspace) -> Part:
             raise InvalidInput("The question is empty. Type one, or pick an example below.")
         chosen = workspace.model(offered(workspace, [name])[0])
         said = [*history, _bubble(asked, role="user")]
-        given = finder(workspace.store, how)(asked)
-        answer = ""
         yield {chat: [*said, _bubble("…")], question: ""}
+        given, answer = finder(workspace.store, how)(asked), ""
         for piece in chosen.stream(POLICY_QA.messages(asked, given), Decoding()):
             answer += piece
             yield {chat: [*said, _bubble(answer)]}

@@ -1,9 +1,8 @@
 """How often the clauses found for a question hold its answer: excerpts, beside passages, an embedding, and both fused.
 
 The sample policy and its questions, unless TOUCHSTONE_BENCH_QUESTIONS names a question file and TOUCHSTONE_BENCH_DOCUMENTS
-its documents (files or folders, joined as in PATH). TOUCHSTONE_BENCH_EMBEDDING names a folder with a sentence embedding in
-Hugging Face's layout (config.json, model.safetensors, tokenizer.json; means of the last layer, as all-MiniLM-L6-v2 has
-them); without it the two arms that need one are left out. Questions only judge: totals are told, and nothing by question.
+its documents (files or folders, joined as in PATH). The two arms that need an embedding are there where one is installed.
+Questions only judge: totals are told, and nothing by question.
 """
 
 import os
@@ -15,18 +14,16 @@ from typing import Any
 
 from engine.documents import read_document
 from engine.documents.gather import gather
-from engine.records import Document, Excerpt, Question
+from engine.embedding import installed_embedding
+from engine.excerpts import excerpts_of
+from engine.records import Document, Question
 from engine.samples import MARKDOWN, QUESTIONS
-from engine.search import excerpt_index, passage_index
+from engine.search import Index, excerpt_index, passage_index
 from evals.metrics import is_right
 from evals.questions import read_questions
 
 RANKS = (1, 3, 5)
 IN_PROMPT = 3
-DAMPING = 60
-"""Of reciprocal rank fusion, as its authors chose it (Cormack, Clarke and Büttcher 2009)."""
-BATCH = 16
-LONGEST_TOKENS = 256
 Best = Callable[[str], Sequence[str]]
 """A question -> texts, best first."""
 
@@ -35,21 +32,27 @@ def run() -> dict[str, Any]:
     """Hits within the best 1, 3 and 5, questions and paraphrases apart; ours and peer: all of them within the best 3."""
     documents, questions = _documents(), read_questions(Path(os.environ.get("TOUCHSTONE_BENCH_QUESTIONS", QUESTIONS)))
     asked = [question for question in questions if question.kind == "answerable"]
-    excerpts, passages = excerpt_index(documents), passage_index(documents)
+    passages = passage_index(documents)
+    excerpts = [excerpt for document in documents for excerpt in excerpts_of(document)]
+    by_words = Index((excerpt, excerpt.clause, excerpt.text) for excerpt in excerpts)
     most = max(RANKS)
     arms: dict[str, Best] = {
         "passages": lambda text: [f"{p.lead_in}\n{p.text}" for p in passages.best(text, limit=most)],
-        "excerpts": lambda text: [excerpt.text for excerpt in excerpts.best(text, limit=most)],
+        "excerpts": lambda text: [excerpt.text for excerpt in by_words.best(text, limit=most)],
     }
     report: dict[str, Any] = {}
-    if folder := os.environ.get("TOUCHSTONE_BENCH_EMBEDDING"):
+    if embedding := installed_embedding():
         started = time.perf_counter()
-        embedding = _Embedding(Path(folder), excerpts.shown)
+        vectors = embedding.vectors([f"{excerpt.clause}\n{excerpt.text}" for excerpt in excerpts])
         report["embedding_s"] = round(time.perf_counter() - started, 1)
-        arms["embedding"] = lambda text: [excerpt.text for excerpt in embedding.best(text)[:most]]
-        arms["fused"] = lambda text: [
-            excerpt.text for excerpt in _fused(excerpts.best(text, limit=50), embedding.best(text)[:50])[:most]
-        ]
+        fused = excerpt_index(documents)
+
+        def by_meaning(text: str) -> list[str]:
+            (asked_for,) = embedding.vectors([text])
+            return [excerpts[number].text for number in (-(vectors @ asked_for)).argsort(kind="stable")[:most]]
+
+        arms["embedding"] = by_meaning
+        arms["fused"] = lambda text: [excerpt.text for excerpt in fused.best(text, limit=most)]
     hits = {
         name: {what: _hits(best, asked, what) for what in ("question", "paraphrase")} for name, best in arms.items()
     }
@@ -62,7 +65,7 @@ def run() -> dict[str, Any]:
         "ratio": round(ours / peer, 2) if peer else None,
         "unit": f"share of answers among the best {IN_PROMPT}, beside passages",
         "hits": hits,
-        "excerpts": len(excerpts.shown),
+        "excerpts": len(excerpts),
         "passages": len(passages.shown),
         "words_shown": round(statistics.mean(words)),
         **report,
@@ -91,44 +94,3 @@ def _hits(best: Best, asked: Sequence[Question], what: str) -> dict[str, int]:
 def _holds(question: Question, text: str) -> bool:
     """Whether an accept pattern matches; what a wrong answer would say may stand in the same clause."""
     return is_right(text, Question(question.id, question.question, "answerable", accept=question.accept))
-
-
-def _fused(*rankings: Sequence[Excerpt]) -> list[Excerpt]:
-    scores: dict[Excerpt, float] = {}
-    for ranking in rankings:
-        for place, excerpt in enumerate(ranking, start=1):
-            scores[excerpt] = scores.get(excerpt, 0.0) + 1 / (DAMPING + place)
-    return sorted(scores, key=lambda excerpt: -scores[excerpt])
-
-
-class _Embedding:
-    """Excerpts under their clauses as unit vectors, and questions beside them."""
-
-    def __init__(self, folder: Path, excerpts: Sequence[Excerpt]) -> None:
-        from tokenizers import Tokenizer
-        from transformers import AutoModel
-
-        self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-        self._tokenizer.enable_truncation(LONGEST_TOKENS)
-        self._tokenizer.enable_padding()
-        self._model = AutoModel.from_pretrained(folder, local_files_only=True).eval()
-        self._excerpts = excerpts
-        texts = [f"{excerpt.clause}\n{excerpt.text}" for excerpt in excerpts]
-        self._vectors = [
-            vector for start in range(0, len(texts), BATCH) for vector in self._embed(texts[start : start + BATCH])
-        ]
-
-    def best(self, question: str) -> list[Excerpt]:
-        (asked,) = self._embed([question])
-        scores = [float(asked @ vector) for vector in self._vectors]
-        return [self._excerpts[n] for n in sorted(range(len(scores)), key=lambda n: -scores[n])]
-
-    def _embed(self, texts: Sequence[str]) -> Any:
-        import torch
-
-        rows = self._tokenizer.encode_batch(list(texts))
-        ids, mask = (torch.tensor([getattr(row, name) for row in rows]) for name in ("ids", "attention_mask"))
-        with torch.inference_mode():
-            states = self._model(input_ids=ids, attention_mask=mask).last_hidden_state
-        weights = mask.unsqueeze(-1).float()
-        return torch.nn.functional.normalize((states * weights).sum(1) / weights.sum(1), dim=-1)
