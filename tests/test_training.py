@@ -94,6 +94,14 @@ def test_a_preset_sets_its_minutes_and_passes_and_settings_win_over_it():
         with_preset("fast", adapter="a", dataset="d:1")
 
 
+def test_rows_with_clauses_go_fewer_to_a_step_whatever_the_preset():
+    rows = {
+        mode: with_preset("quick", adapter="a", dataset="d", mode=mode).batch_size for mode in ("closed", "grounded")
+    }
+    assert rows == {"closed": 8, "grounded": 4}
+    assert with_preset("quick", adapter="a", dataset="d", mode="grounded", batch_size=2).batch_size == 2
+
+
 def test_steps_are_the_passes_or_the_minutes_whichever_end_first():
     options = {"batches_per_epoch": 50, "step_s": 2.0}
     assert steps_within(config(epochs=3.0, max_minutes=None), **options) == 150
