@@ -12,6 +12,8 @@ from engine.settings import Settings, go_quiet
 if TYPE_CHECKING:
     from engine.workspace import Workspace
 
+MODES = ("closed", "grounded")
+MODE_HELP = "closed: nothing but the question (default); grounded: the best clauses stand in the prompt"
 FORMATS = ("chat", "prompt", "alpaca", "openai", "hf", "csv")
 TASKS = ("policy_qa", "leave_decision", "exit_advisor", "expert_match", "email_intel")
 Verb = Callable[[str, str], argparse.ArgumentParser]
@@ -135,7 +137,7 @@ def _arguments_of_the_loop(verb: Verb) -> None:
     train.add_argument("--base", default="base", help="base (embedded), or a Hugging Face id or folder")
     train.add_argument("--preset", default="balanced", choices=("quick", "balanced", "thorough"))
     train.add_argument("--method", default="sft", choices=("sft",))
-    train.add_argument("--mode", default="closed", choices=("closed",))
+    train.add_argument("--mode", default="closed", choices=MODES, help=MODE_HELP)
     train.add_argument(
         "--from", dest="parent", metavar="ADAPTER", help="go on from it: teach it what is new, in a third of the steps"
     )
@@ -155,7 +157,7 @@ def _arguments_of_the_loop(verb: Verb) -> None:
     evaluate.add_argument("--out", metavar="report.json")
     for asked in (answer, evaluate):
         asked.add_argument("--task", default="policy_qa", choices=TASKS)
-        asked.add_argument("--mode", default="closed", choices=("closed", "grounded"))
+        asked.add_argument("--mode", default="closed", choices=MODES, help=MODE_HELP)
     study = verb(
         "study", "recipes side by side: policies × recipes × budgets × seeds, each trained and asked its gold questions"
     )

@@ -8,15 +8,15 @@ from typing import Any
 
 from engine.backends import ChatModel
 from engine.errors import InvalidInput, TouchstoneError
-from engine.records import Decoding, Passage
+from engine.records import Decoding, Excerpt
 from engine.tasks import Task
 
 WORKERS = 8
-Find = Callable[[str], Sequence[Passage]]
+Find = Callable[[str], Sequence[Excerpt]]
 """Question -> the clauses that go into the prompt; for closed book it finds none."""
 
 
-def closed_book(question: str) -> Sequence[Passage]:
+def closed_book(question: str) -> Sequence[Excerpt]:
     """Nothing but the question at inference."""
     return ()
 

@@ -10,7 +10,7 @@ from queue import SimpleQueue
 
 from engine.backends import ChatModel
 from engine.errors import InvalidInput, TouchstoneError
-from engine.records import Battle, Choice, Decoding, Message, Mode, Passage, Reply
+from engine.records import Battle, Choice, Decoding, Excerpt, Message, Mode, Reply
 from engine.store import Store
 from engine.tasks import Task
 
@@ -91,7 +91,7 @@ def open_battle(
 
 
 def play(
-    store: Store, battle: Battle, models: Sequence[ChatModel], task: Task, *, passages: Sequence[Passage] = (), now: str
+    store: Store, battle: Battle, models: Sequence[ChatModel], task: Task, *, excerpts: Sequence[Excerpt] = (), now: str
 ) -> Iterator[Seen]:
     """
     Let both sides answer at once and show them at an even pace: a piece of A is shown together with a piece of B.
@@ -100,7 +100,7 @@ def play(
     the other goes on alone. A failure on either side voids the battle. Closing the iterator stops both models.
     """
     by_name = {model.name: model for model in models}
-    messages = task.messages(battle.question, passages)
+    messages = task.messages(battle.question, excerpts)
     sides = [by_name[battle.model_a], by_name[battle.model_b]]
     queues: tuple[SimpleQueue[str | None], ...] = (SimpleQueue(), SimpleQueue())
     stop: list[bool] = []

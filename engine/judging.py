@@ -19,7 +19,7 @@ from engine.model_json import read_object
 from engine.planted import KINDS, PLANTED, Case, Sources, plant_errors
 from engine.quality import Gates
 from engine.records import Decoding, Document, Example, Fact, Passage
-from engine.search import PassageIndex
+from engine.search import passage_index
 from engine.styles import TEMPLATES
 from engine.teacher_prompts import JUDGE, VERDICT_SCHEMA, digest_of, judge_messages
 
@@ -231,7 +231,7 @@ class Bench:
 def sources_in(documents: Sequence[Document]) -> Sources:
     """What to show a judge beside a row of these documents."""
     passages = {passage.id: passage for document in documents for passage in document.passages}
-    index = PassageIndex(documents)
+    index = passage_index(documents)
 
     def sources(example: Example) -> tuple[Passage, ...]:
         if example.passage_id:

@@ -58,7 +58,9 @@ def merge_gguf(base: Path, adapter: Path, out: Path) -> None:
         draft.replace(out)
     except OSError as problem:
         draft.unlink(missing_ok=True)
-        raise Unavailable(f"{out.name} could not be written ({problem.strerror}). Free 150 MB of disk space.") from problem
+        raise Unavailable(
+            f"{out.name} could not be written ({problem.strerror}). Free 150 MB of disk space."
+        ) from problem
 
 
 def _change(name: str, parts: "dict[str, NDArray[np.float32]]", alpha: float) -> "NDArray[Any] | None":

@@ -42,6 +42,22 @@ class Passage:
 
 
 @dataclass(frozen=True)
+class Excerpt:
+    """What a model is shown of a document at once: a paragraph, or a list or table under the words that introduce it."""
+
+    document_id: str
+    heading: tuple[str, ...]
+    page: int | None  # where it begins
+    text: str  # an item a line, each after "- "
+    passages: tuple[str, ...]  # ids of those whose words it holds, whole or in part
+
+    @property
+    def clause(self) -> str:
+        """The heading path as shown to people: "4 Leave › 4.2 Sick leave"."""
+        return " › ".join(self.heading)
+
+
+@dataclass(frozen=True)
 class Document:
     """One parsed file."""
 

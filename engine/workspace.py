@@ -21,6 +21,7 @@ from engine.editions import Edition, edition
 from engine.embedded import EmbeddedModel, ensure_embedded
 from engine.errors import InvalidInput, Unavailable
 from engine.generation import GenerationConfig, discard_generation, start_generation
+from engine.grounding import grounded_rows
 from engine.jobs import find_job, list_jobs
 from engine.merging import merge_gguf
 from engine.personal import mask
@@ -170,18 +171,19 @@ class Workspace:
         """
         Start training on the dataset version that the config names, in a process of its own.
 
-        Raises what `start_training` and `Store.dataset` raise; then nothing was started.
+        Raises what `start_training`, `grounded_rows` and `Store.dataset` raise; then nothing was started.
         """
         version = self.store.dataset(config.dataset)
         config = replace(config, dataset=version.title, threads=self.settings.threads)
-        return self._start(config, self._training_rows(version))
+        return self._start(config, self._training_rows(version), version)
 
     def update(self, config: TrainingConfig, adapter: str) -> Job:
         """
         Start an update run: go on from a finished adapter with what the dataset version has that it was not taught.
 
-        The rows are those, and a replayed sample of the rest; the steps are fewer than a third of the first run's. Raises
-        what `train`, `going_on_from` and `update_rows` raise; then nothing was started.
+        The rows are those, and a replayed sample of the rest; the steps are fewer than a third of the first run's. It is
+        asked in the way it was trained in. Raises what `train`, `going_on_from` and `update_rows` raise; then nothing was
+        started.
         """
         parent = read_adapter(self.adapters_dir, adapter)
         version = self.store.dataset(config.dataset)
@@ -194,12 +196,17 @@ class Workspace:
             first = config.first_steps or round(len(taught) / config.batch_size)
             steps = update_steps(questions, batch_size=config.batch_size, first_steps=first)
             config = replace(config, max_steps=steps)
-        return self._start(config, rows)
+        return self._start(config, rows, version)
 
     def _training_rows(self, version: DatasetVersion) -> list[dict[str, Any]]:
         return list(training_rows(self.store.rows(version.id, split="train"), task_named(version.task)))
 
-    def _start(self, config: TrainingConfig, rows: Sequence[Mapping[str, Any]]) -> Job:
+    def _start(self, config: TrainingConfig, rows: Sequence[Mapping[str, Any]], version: DatasetVersion) -> Job:
+        if config.mode == "grounded":
+            documents = [self.store.document(document_id) for document_id in version.documents]
+            facts = self.store.facts(version.id)
+            task = task_named(version.task)
+            rows = grounded_rows(rows, task, documents=documents, facts=facts, seed=config.seed)
         return start_training(
             config,
             rows,

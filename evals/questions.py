@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from engine.answering import read_jsonl
 from engine.errors import InvalidInput
-from engine.records import LedgerRow, Question
+from engine.records import LedgerRow, Mode, Question
 from evals.metrics import check_pattern
 
 KNOWN = ("id", "question", "paraphrase", "kind", "accept", "reject", "slice")
@@ -25,24 +25,25 @@ def read_questions(path: Path) -> list[Question]:
     return questions
 
 
-def held_out(rows: Sequence[LedgerRow]) -> list[Question]:
+def held_out(rows: Sequence[LedgerRow], mode: Mode = "closed") -> list[Question]:
     """
     Probe and test rows as questions. Slices: "new wording" of a taught fact, "never taught" facts, "unanswerable".
 
-    A closed-book model cannot know a fact that was never taught: there the refusal is the right answer.
+    A closed-book model cannot know a fact that was never taught: there the refusal is the right answer. A grounded one
+    can read it, so it is to answer.
     """
     questions = []
     for row in rows:
         example = row.example
         if row.split not in ("probe", "test") or not example.question:
             continue
-        taught = row.split == "probe" and example.kind == "answerable"
-        named = "new wording" if taught else "never taught" if example.kind == "answerable" else "unanswerable"
+        taught, answerable = row.split == "probe", example.kind == "answerable"
+        named = "unanswerable" if not answerable else "new wording" if taught else "never taught"
         questions.append(
             Question(
                 id=example.id,
                 question=example.question,
-                kind="answerable" if taught else "unanswerable",
+                kind="answerable" if answerable and (taught or mode == "grounded") else "unanswerable",
                 slice=named,
                 extra={"gold": example.answer, "fact_id": example.fact_id, "form": example.form},
             )

@@ -23,7 +23,8 @@ from engine.settings import Settings
 from engine.store import Store
 from engine.tasks.policy_qa import POLICY_QA
 
-os.environ["TOUCHSTONE_DOCLING"] = "off"  # what PDFs say is tested on our own reader, whatever this machine has
+# What PDFs say is tested on our own reader, and what is found by words alone, whatever this machine has.
+os.environ["TOUCHSTONE_DOCLING"] = os.environ["TOUCHSTONE_EMBEDDING"] = "off"
 
 LINEAR = {  # SmolLM2-135M: (rows, columns) of each weight
     "self_attn.q_proj": (576, 576),

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -110,6 +111,33 @@ def test_a_wrong_input_is_one_sentence_and_exit_status_2(run, arguments, says):
     assert status == 2
     assert says in err and "Traceback" not in err
     assert not (PROJECT / "o.jsonl").exists()
+
+
+@pytest.fixture
+def small_base(embedded, tmp_path):
+    """Two random layers that read what the embedded model reads: its vocabulary, its chat format."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    folder = tmp_path / "small"
+    shutil.copytree(embedded.folder, folder, ignore=shutil.ignore_patterns("*.safetensors", "config.json"))
+    vocabulary = json.loads((embedded.folder / "config.json").read_text())["vocab_size"]
+    shape = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
+    LlamaForCausalLM(LlamaConfig(vocab_size=vocabulary, num_key_value_heads=1, **shape)).save_pretrained(folder)
+    return folder
+
+
+def test_a_grounded_training_reads_clauses_and_its_card_says_so(run, tmp_path, small_base):
+    assert run("generate", "--dataset", "leave", str(MARKDOWN))[0] == 0
+    options = ["--dataset", "leave", "--adapter", "reads", "--base", str(small_base), "--mode", "grounded"]
+    status, _, err = run("train", *options, "--max-steps", "2")
+    assert status == 0, err
+    (file,) = (tmp_path / "ws" / "runs").glob("*/rows.jsonl")
+    rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    reading = [row for row in rows if row["messages"][-1]["content"].startswith("[1] ")]
+    assert len(reading) > 0.95 * len(rows) > 1000
+    card = json.loads((tmp_path / "ws" / "adapters" / "reads" / "card.json").read_text())
+    assert card["config"]["mode"] == "grounded" and card["steps"] == 2
+    assert card["counts"]["rows"] == len(rows) and card["counts"]["statements"] == card["counts"]["left_out"] == 0
 
 
 def test_next_without_votes_says_where_to_vote(run):

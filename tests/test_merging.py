@@ -56,6 +56,6 @@ def test_an_adapter_of_another_base_is_refused_and_nothing_is_left(embedded, ran
     to_gguf(folder, embedded.folder, tmp_path / "a.gguf")
     other = tmp_path / "other.gguf"
     merge_gguf(embedded.gguf, tmp_path / "a.gguf", other)
-    with pytest.raises(InvalidInput, match="another base|lacks"):
+    with pytest.raises(InvalidInput, match="has weights that"):
         merge_gguf(tmp_path / "a.gguf", tmp_path / "a.gguf", tmp_path / "out.gguf")
     assert not (tmp_path / "out.gguf").exists()

@@ -70,7 +70,7 @@ def row(name: str, kind: str, split: str | None, *, question: str = "Q?", answer
     )
 
 
-def test_held_out_rows_become_questions_and_what_was_never_taught_wants_the_refusal():
+def test_held_out_rows_become_questions_and_what_was_never_taught_wants_the_refusal_unless_it_can_be_read():
     rows = [
         row("new", "answerable", "probe"), row("never", "answerable", "test"), row("none", "unanswerable", "probe", answer=REFUSAL),
         row("none2", "unanswerable", "test", answer=REFUSAL), row("seen", "answerable", "train"),
@@ -79,5 +79,9 @@ def test_held_out_rows_become_questions_and_what_was_never_taught_wants_the_refu
     assert [(q.id, q.kind, q.slice) for q in held_out(rows)] == [
         ("new", "answerable", "new wording"), ("never", "unanswerable", "never taught"),
         ("none", "unanswerable", "unanswerable"), ("none2", "unanswerable", "unanswerable"),
+    ]  # fmt: skip
+    assert [(q.id, q.kind, q.slice) for q in held_out(rows, "grounded")][:3] == [
+        ("new", "answerable", "new wording"), ("never", "answerable", "never taught"),
+        ("none", "unanswerable", "unanswerable"),
     ]  # fmt: skip
     assert held_out(rows)[0].extra == {"gold": "Twelve.", "fact_id": "f-new", "form": "wh"}

@@ -8,7 +8,16 @@ import pytest
 
 from engine import jobs, training
 from engine.errors import InvalidInput
-from engine.training import TrainingConfig, config_from, read_config, steps_within, with_preset, write_config
+from engine.records import Adapter
+from engine.training import (
+    TrainingConfig,
+    config_from,
+    going_on_from,
+    read_config,
+    steps_within,
+    with_preset,
+    write_config,
+)
 
 NOW = "2026-03-01T10:00:00.000+00:00"
 ROW = {
@@ -85,6 +94,14 @@ def test_a_preset_sets_its_minutes_and_passes_and_settings_win_over_it():
         with_preset("fast", adapter="a", dataset="d:1")
 
 
+def test_rows_with_clauses_go_fewer_to_a_step_whatever_the_preset():
+    rows = {
+        mode: with_preset("quick", adapter="a", dataset="d", mode=mode).batch_size for mode in ("closed", "grounded")
+    }
+    assert rows == {"closed": 8, "grounded": 4}
+    assert with_preset("quick", adapter="a", dataset="d", mode="grounded", batch_size=2).batch_size == 2
+
+
 def test_steps_are_the_passes_or_the_minutes_whichever_end_first():
     options = {"batches_per_epoch": 50, "step_s": 2.0}
     assert steps_within(config(epochs=3.0, max_minutes=None), **options) == 150
@@ -135,3 +152,15 @@ def test_a_disk_too_full_is_told_before_the_start(places, tmp_path):
     free_mib = shutil.disk_usage(tmp_path).free // 2**20
     with pytest.raises(training.Unavailable, match=f"needs {free_mib * 2} MiB of free disk"):
         training.check_disk(tmp_path / "runs", needed_mib=free_mib * 2)
+
+
+def trained(**settings):
+    return Adapter("first", "base", "", "", "", "leave:1", {"config": settings, "steps": 9})
+
+
+def test_an_update_run_answers_as_its_parent_was_trained_to():
+    assert going_on_from(config(), trained(mode="grounded")).mode == "grounded"
+    assert going_on_from(config(mode="grounded"), trained(mode="grounded")).mode == "grounded"
+    assert going_on_from(config(), trained()).mode == "closed"
+    with pytest.raises(InvalidInput, match=r"first was trained to answer from memory .* Leave --mode out"):
+        going_on_from(config(mode="grounded"), trained(mode="closed"))

@@ -50,6 +50,13 @@ def test_a_grounded_answer_says_that_its_clauses_were_given(client):
     assert texts(chat)[2].startswith("Given to the model: 1 Annual leave")
 
 
+def test_an_adapter_asked_otherwise_than_it_was_trained_is_told_calmly(client):
+    says = client.predict("tuned", "grounded", api_name="/ask_otherwise")["value"]
+    assert "tuned was trained to answer from memory (closed book)" in says
+    assert not client.predict("tuned", "closed", api_name="/ask_otherwise")["visible"]
+    assert not client.predict("base", "grounded", api_name="/ask_otherwise")["visible"]
+
+
 def test_an_empty_question_and_an_unknown_model_are_told_apart(client):
     with pytest.raises(AppError, match="question is empty"):
         client.predict("  ", [], "tuned", "closed", api_name="/ask")

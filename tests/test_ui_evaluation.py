@@ -42,6 +42,23 @@ def test_held_out_rows_are_a_question_set(workspace):
     assert "held-out rows of leave:1" in said
 
 
+def test_a_grounded_model_is_to_answer_what_it_was_never_taught(workspace):
+    never = sum(row.example.kind == "answerable" for row in workspace.store.rows(1, split="test"))
+    taught = sum(row.example.kind == "answerable" for row in workspace.store.rows(1, split="probe"))
+    with visiting(workspace) as client:
+        for mode in ("closed", "grounded"):
+            client.predict(["base"], "held out: leave:1", None, mode, api_name="/evaluate")
+    grounded, closed = (saved["report"]["asked"]["answerable"] for saved in workspace.store.evaluations())
+    assert (closed, grounded) == (taught, taught + never) and never > 0
+
+
+def test_the_models_that_were_trained_otherwise_are_named(workspace):
+    with visiting(workspace) as client:
+        says = client.predict(["base", "tuned"], "grounded", api_name="/evaluate_otherwise")["value"]
+        assert "tuned was trained to answer from memory" in says and "base" not in says
+        assert not client.predict([], "grounded", api_name="/evaluate_otherwise")["visible"]
+
+
 @pytest.mark.parametrize(
     ("models", "source", "says"),
     [

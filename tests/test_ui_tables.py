@@ -1,11 +1,12 @@
 """Records as the page shows them; expected rows are written by hand."""
 
-from engine.records import Passage
+from engine.records import Adapter, Passage
 from evals.ranking import Standing
 from ui.tables import (
     changed_rows,
     highlighted,
     loss_points,
+    model_rows,
     pace,
     place,
     report_bars,
@@ -32,6 +33,14 @@ def test_nothing_is_marked_where_the_evidence_is_not_verbatim():
 
 def test_a_place_is_its_headings_and_its_page():
     assert place(PASSAGE) == "4 Leave › 4.2 Sick leave, page 5"
+
+
+def test_an_adapter_that_reads_clauses_is_told_from_one_that_recalls():
+    recalls, reads = (
+        Adapter("tuned", "base", "", "0" * 64, "2026-05-01", "leave:1", {"config": config, "minutes": 2})
+        for config in ({"preset": "quick"}, {"preset": "quick", "mode": "grounded"})
+    )
+    assert [row[3] for row in model_rows("base", [recalls, reads], "")] == ["", "quick", "quick, grounded"]
 
 
 def test_a_share_never_stands_without_its_count_and_interval():

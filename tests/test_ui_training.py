@@ -1,13 +1,15 @@
 """The Train tab: its words about a run, and its refusals. That a run outlives the page is tested with the jobs."""
 
 import json
+from typing import get_args
 
 import pytest
 from gradio_client.exceptions import AppError
 
-from engine.records import Job
+from engine.records import Job, Mode
 from engine.training import PRESETS
 from tests.page import add_policy, stand_in_workspace, visiting
+from ui.ask import MODES
 from ui.training import COSTS, free_name, in_words
 
 
@@ -58,6 +60,10 @@ def test_a_run_that_cannot_start_leaves_nothing_behind(workspace, dataset, adapt
     with visiting(workspace) as client, pytest.raises(AppError, match=says):
         client.predict(dataset, adapter, "quick", 0, 2, api_name="/train")
     assert [path for path in workspace.runs_dir.glob("*") if path.is_dir()] == []
+
+
+def test_the_modes_are_those_a_model_is_asked_in():
+    assert [mode for _, mode in MODES] == list(get_args(Mode))
 
 
 def test_stopping_what_does_not_run_is_refused(workspace):

@@ -1,19 +1,21 @@
 """Ask: talk to the live model or another one, and see afterwards which clause is closest to what it said."""
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from html import escape
 from typing import Any
 
 import gradio as gr
 
 from engine.errors import InvalidInput, NotFound
+from engine.grounding import used_otherwise
 from engine.records import Decoding, Mode, Passage
 from engine.registry import live_model
-from engine.search import finder
+from engine.search import closest_passage, finder
 from engine.tasks.policy_qa import POLICY_QA
 from engine.workspace import Workspace
 from ui.errors import handles
-from ui.journey import Part, nothing_yet
+from ui.journey import Part, note, nothing_yet
 from ui.tables import place
 
 MODES = [("From memory (closed book)", "closed"), ("With the best clauses in the prompt (grounded)", "grounded")]
@@ -36,6 +38,7 @@ def build(workspace: Workspace) -> Part:
                 min_width=280,
             )
             mode = gr.Radio(MODES, value="closed", label="How it answers", min_width=280)
+        otherwise = gr.HTML(padding=False, visible=False)
         chat = gr.Chatbot(
             label="Answers",
             height=380,
@@ -75,15 +78,18 @@ def build(workspace: Workspace) -> Part:
             raise InvalidInput("The question is empty. Type one, or pick an example below.")
         chosen = workspace.model(offered(workspace, [name])[0])
         said = [*history, _bubble(asked, role="user")]
-        given = finder(workspace.store, how)(asked)
-        answer = ""
         yield {chat: [*said, _bubble("…")], question: ""}
+        given, answer = finder(workspace.store, how)(asked), ""
         for piece in chosen.stream(POLICY_QA.messages(asked, given), Decoding()):
             answer += piece
             yield {chat: [*said, _bubble(answer)]}
-        closest = given or finder(workspace.store, "grounded")(f"{asked} {answer}")[:1]
-        yield {chat: [*said, _bubble(answer.strip()), _bubble(_sources(closest, given=bool(given)))]}
+        if given:
+            shown = "\n\n".join(f"Given to the model: {place(excerpt)}\n{excerpt.text}" for excerpt in given)
+        else:
+            shown = _closest(closest_passage(workspace.store, f"{asked} {answer}"))
+        yield {chat: [*said, _bubble(answer.strip()), _bubble(shown)]}
 
+    warn_of_mode(workspace, model, mode, otherwise, api_name="ask_otherwise")
     stop.click(None, cancels=[ask], api_visibility="private")
     clear.click(lambda: [], outputs=chat, api_visibility="private", show_progress="hidden")
     examples.click(lambda sample: sample[0], examples, question, api_visibility="private", show_progress="hidden")
@@ -115,6 +121,18 @@ def offered(workspace: Workspace, names: Sequence[str]) -> list[str]:
     return list(names)
 
 
+def warn_of_mode(workspace: Workspace, models: Any, mode: gr.Radio, says: gr.HTML, *, api_name: str) -> None:
+    """Keep one sentence on the page while an adapter is to answer in another mode than it was trained in."""
+
+    either = partial(gr.on, [models.change, mode.change])
+
+    @handles(either, inputs=[models, mode], outputs=says, api_name=api_name, show_progress="hidden")
+    def look(chosen: str | list[str] | None, how: Mode) -> dict[Any, Any]:
+        names = [chosen] if isinstance(chosen, str) else chosen or []
+        found = used_otherwise(workspace.adapters(), names, how)
+        return {says: gr.update(value=note(found), visible=bool(found))}
+
+
 def held_out_questions(workspace: Workspace, *, limit: int = EXAMPLES) -> list[str]:
     """Questions of the newest version that no training row holds: some it should know, some nobody could."""
     versions = workspace.store.datasets()
@@ -131,11 +149,10 @@ def _bubble(text: str, *, role: str = "assistant") -> dict[str, str]:
     return {"role": role, "content": escape(text, quote=False)}
 
 
-def _sources(passages: list[Passage], *, given: bool) -> str:
-    if not passages:
+def _closest(passage: Passage | None) -> str:
+    if passage is None:
         return "No clause shares a word with this question and its answer."
-    head = "Given to the model" if given else "Closest clause, found afterwards and not given to the model"
-    return "\n".join(f"{head}: {place(p)}: “{_quoted(p.text)}”" for p in passages)
+    return f"Closest clause, found afterwards and not given to the model: {place(passage)}: “{_quoted(passage.text)}”"
 
 
 def _quoted(text: str) -> str:

@@ -3,7 +3,7 @@
 import json
 import time
 from argparse import Namespace
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,9 @@ from engine.errors import InvalidInput
 from engine.exchange.exporting import export_version, kept_rows
 from engine.exchange.importing import import_files
 from engine.generation import GenerationConfig, read_config
+from engine.grounding import used_otherwise
 from engine.notes import notes_on
-from engine.records import Job
+from engine.records import Job, Mode
 from engine.search import finder
 from engine.tasks import task_named
 from engine.teaching import estimate_of
@@ -150,6 +151,7 @@ def answer(workspace: Workspace, options: Namespace, screen: Screen) -> dict[str
     rows = read_jsonl(Path(options.source))
     find = finder(workspace.store, options.mode)
     model = workspace.model(options.model)
+    _warn_of_mode(workspace, [options.model], options.mode, screen)
     failed = written = 0
     out = _writable(options.out)
     with out.open("w", encoding="utf-8") as file:
@@ -169,6 +171,7 @@ def evaluate_models(workspace: Workspace, options: Namespace, screen: Screen) ->
     models = workspace.models([name.strip() for name in options.models.split(",") if name.strip()])
     find = finder(workspace.store, options.mode)
     source = Path(options.questions).name
+    _warn_of_mode(workspace, [model.name for model in models], options.mode, screen)
     report = evaluate(models, questions, task, find=find, mode=options.mode, source=source, watch=screen.watch)
     names = list(report["models"])
     workspace.store.add_evaluation(task=task.name, questions=source, models=names, report=report, now=workspace.now())
@@ -349,6 +352,11 @@ def watch_job(job: Job, screen: Screen) -> dict[str, Any]:
         raise InvalidInput(f"The run {job.id} {job.state}: {progress.get('message') or 'its process is gone'}\n{last}")
     screen.say(f"{job.state}: {progress.get('message', '')}")
     return {"job": job.id, "state": job.state, "progress": dict(progress)}
+
+
+def _warn_of_mode(workspace: Workspace, names: Sequence[str], mode: Mode, screen: Screen) -> None:
+    if otherwise := used_otherwise(workspace.adapters(), names, mode):
+        screen.say(otherwise)
 
 
 def _title(job: Job) -> str:

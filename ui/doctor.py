@@ -9,6 +9,7 @@ from typing import Any
 
 import psutil
 
+from engine import embedding
 from engine.documents.docling import lacking, models_folder
 from engine.embedded import damaged_files, is_ready
 from engine.install import BROWSERS
@@ -60,6 +61,8 @@ def _checks(workspace: Workspace) -> Iterator[tuple[str, bool, str]]:
         yield "embedded model", not damaged, says
     without = lacking()
     yield "PDF reader", True, f"our own; {without}" if without else f"docling, with the models in {models_folder()}"
+    without = embedding.lacking()
+    yield "search", True, f"by words; {without}" if without else "by words and by meaning, with all-MiniLM-L6-v2"
     yield "GPU", True, _gpu()
     browser = next((name for name in BROWSERS if shutil.which(name)), "")
     yield "browser for the tests", bool(browser), browser or "none on the path. make test installs one"

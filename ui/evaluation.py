@@ -17,7 +17,7 @@ from engine.tasks.policy_qa import POLICY_QA
 from engine.workspace import Workspace
 from evals.questions import held_out, read_questions
 from evals.run import evaluate
-from ui.ask import MODES, offered
+from ui.ask import MODES, offered, warn_of_mode
 from ui.dataset_exchange import exports
 from ui.errors import handles, shown_to_user
 from ui.journey import Part, note, nothing_yet
@@ -61,6 +61,7 @@ def build(workspace: Workspace) -> Part:
             )
             source = gr.Dropdown([], label="Questions", allow_custom_value=True, min_width=280)
             mode = gr.Radio(MODES, value="closed", label="How they answer", min_width=280)
+        otherwise = gr.HTML(padding=False, visible=False)
         with gr.Accordion("Your own question file (JSON Lines)", open=False):
             upload = gr.File(label="Question file", file_types=[".jsonl"], height=110)
         gr.HTML(note(WAIT), padding=False)
@@ -95,7 +96,7 @@ def build(workspace: Workspace) -> Part:
     )
     def measure(names: list[str], asked: str | None, path: str | None, how: Mode) -> Iterator[str]:
         names = offered(workspace, names)
-        questions, title = _questions(workspace, asked, path)
+        questions, title = _questions(workspace, asked, path, how)
 
         def work(watch: Callable[[str, int, int], None]) -> Any:
             find = finder(workspace.store, how)
@@ -127,6 +128,7 @@ def build(workspace: Workspace) -> Part:
             changed: gr.update(value=changed_rows(report), visible=bool(report["compared"])),
         }
 
+    warn_of_mode(workspace, models, mode, otherwise, api_name="evaluate_otherwise")
     quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
     cancel.click(lambda: note("Cancelled; nothing was saved."), outputs=progress, cancels=[measure], **quiet)
     upload.upload(lambda: UPLOAD, outputs=source, **quiet)
@@ -163,7 +165,7 @@ def build(workspace: Workspace) -> Part:
     return Part([empty, body, models, source, reports, chosen, *view], show, [], [measure.success])
 
 
-def _questions(workspace: Workspace, source: str | None, path: str | None) -> tuple[list[Question], str]:
+def _questions(workspace: Workspace, source: str | None, path: str | None, how: Mode) -> tuple[list[Question], str]:
     if source == SAMPLE:
         return read_questions(QUESTIONS), "the sample's gold questions"
     if source == UPLOAD:
@@ -172,7 +174,7 @@ def _questions(workspace: Workspace, source: str | None, path: str | None) -> tu
         return read_questions(Path(path)), Path(path).name
     version = workspace.store.dataset((source or "").removeprefix(HELD_OUT))
     rows = workspace.store.rows(version.id, state="kept")
-    return held_out(rows), f"held-out rows of {version.title}"
+    return held_out(rows, how), f"held-out rows of {version.title}"
 
 
 def _saved(workspace: Workspace, number: int | None) -> dict[str, Any]:

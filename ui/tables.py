@@ -8,7 +8,8 @@ from typing import Any
 import gradio as gr
 import pandas as pd
 
-from engine.records import Adapter, Job, LedgerRow, Passage
+from engine.grounding import trained_mode
+from engine.records import Adapter, Excerpt, Job, LedgerRow, Passage
 from evals.ranking import Standing
 from evals.run import read_share
 
@@ -64,7 +65,7 @@ def highlighted(passage: Passage, evidence: str) -> list[tuple[str, str | None]]
     return [(text, label) for text, label in parts if text] + [(f"\n• {item}", "evidence") for item in items]
 
 
-def place(passage: Passage) -> str:
+def place(passage: Passage | Excerpt) -> str:
     """Where a passage stands: "4 Leave › 4.2 Sick leave, page 5"."""
     return f"{passage.clause or 'no heading'}{f', page {passage.page}' if passage.page else ''}"
 
@@ -164,12 +165,17 @@ def model_rows(base: str, adapters: Sequence[Adapter], live: str) -> list[list[s
             adapter.name,
             _live(adapter.name, live),
             adapter.dataset,
-            str(adapter.card.get("config", {}).get("preset", "")),
+            _preset(adapter),
             str(adapter.card.get("minutes", "")),
             adapter.digest[:12],
         ]
         for adapter in adapters
     ]
+
+
+def _preset(adapter: Adapter) -> str:
+    preset = str(adapter.card.get("config", {}).get("preset", ""))
+    return f"{preset}, grounded" if trained_mode(adapter) == "grounded" else preset
 
 
 def history_rows(promotions: Sequence[Mapping[str, Any]]) -> list[list[str]]:

@@ -7,9 +7,10 @@ import gradio as gr
 
 from engine import jobs
 from engine.errors import InvalidInput
-from engine.records import Job
+from engine.records import Job, Mode
 from engine.training import PRESETS, Preset, with_preset
 from engine.workspace import Workspace
+from ui.ask import MODES
 from ui.errors import handles, shown_to_user, tell
 from ui.journey import Part, note, nothing_yet
 from ui.tables import RUN_HEAD, loss_points, pace, run_rows, table
@@ -39,6 +40,7 @@ def build(workspace: Workspace) -> Part:
             dataset = gr.Dropdown([], label="Dataset version", allow_custom_value=True, min_width=240)
             adapter = gr.Textbox(label="Name of the adapter", max_lines=1, min_width=240)
         preset = gr.Radio(COSTS, value="balanced", label="Preset")
+        mode = gr.Radio(MODES, value="closed", label="How it learns to answer")
         with gr.Accordion("Advanced", open=False), gr.Row():
             seed = gr.Number(0, precision=0, label="Seed", info="The same seed and data give the same adapter.")
             steps = gr.Number(
@@ -85,16 +87,18 @@ def build(workspace: Workspace) -> Part:
 
     @handles(
         start.click,
-        inputs=[dataset, adapter, preset, seed, steps],
+        inputs=[dataset, adapter, preset, seed, steps, mode],
         outputs=[run, *live],
         api_name="train",
         concurrency_limit=1,
     )
-    def begin(title: str | None, name: str, cost: Preset, number: float | None, most: float | None) -> dict[Any, Any]:
+    def begin(
+        title: str | None, name: str, cost: Preset, number: float | None, most: float | None, how: Mode
+    ) -> dict[Any, Any]:
         if not title:
             raise InvalidInput("Choose a dataset version first.")
         extra = {"max_steps": int(most)} if most else {}
-        config = with_preset(cost, adapter=name.strip(), dataset=title, seed=int(number or 0), **extra)
+        config = with_preset(cost, adapter=name.strip(), dataset=title, seed=int(number or 0), mode=how, **extra)
         return chosen_run(workspace.train(config))
 
     @handles(stop.click, inputs=run, outputs=live, api_name="stop")

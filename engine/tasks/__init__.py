@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from engine.errors import InvalidInput
-from engine.records import Message, Passage
+from engine.records import Excerpt, Message
 
 AnswerKind = Literal["free_text", "label", "json", "ranking"]
 
@@ -20,13 +20,13 @@ class Task:
     system: str
     refusal: str = ""  # the sentence that stands for "the sources do not say"; "" where a job cannot refuse
 
-    def messages(self, question: str, passages: Sequence[Passage] = ()) -> list[Message]:
+    def messages(self, question: str, excerpts: Sequence[Excerpt] = ()) -> list[Message]:
         """
         The one prompt of this job: training, chat, battles and evaluation all call this, so they cannot drift apart.
 
-        Without passages (closed book) the user's turn is the question alone; with them (grounded) they stand before it, numbered.
+        Without excerpts (closed book) the user's turn is the question alone; with them (grounded) they stand before it, numbered.
         """
-        sources = "\n\n".join(f"[{n}] {p.clause}\n{p.text}" for n, p in enumerate(passages, start=1))
+        sources = "\n\n".join(f"[{n}] {e.clause}\n{e.text}" for n, e in enumerate(excerpts, start=1))
         content = f"{sources}\n\nQuestion: {question}" if sources else question
         return [{"role": "system", "content": self.system}, {"role": "user", "content": content}]
 

@@ -12,7 +12,7 @@ from engine.errors import Unavailable
 from engine.generation import GenerationConfig, read_config
 from engine.jobs import resume
 from engine.records import DatasetVersion, Job
-from engine.search import PassageIndex
+from engine.search import excerpt_index
 from engine.tasks import task_named
 from engine.training import with_preset
 from engine.watching import Watch
@@ -127,7 +127,7 @@ def _cost(cell: Cell) -> dict[str, Any]:
 
 def _asked(workspace: Workspace, policy: Policy, names: Sequence[str], *, mode: str, watch: Watch) -> dict[str, Any]:
     """With clauses, only those of this policy are looked through, whatever else the workspace holds."""
-    find = PassageIndex(workspace.add_files(policy.documents).documents).best if mode == "grounded" else closed_book
+    find = excerpt_index(workspace.add_files(policy.documents).documents).best if mode == "grounded" else closed_book
     return evaluate(
         workspace.models(names),
         read_questions(policy.questions),
