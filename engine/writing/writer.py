@@ -24,10 +24,10 @@ from engine.writing.corpus import VOICES
 from engine.writing.prompts import NONE, reader_messages, text_of, writer_messages
 
 Job = TypeVar("Job")
-QUESTIONS_PER_FACT = 12
-NEAR_MISSES_PER_FACT = 3
+QUESTIONS_PER_FACT = 7
+NEAR_MISSES_PER_FACT = 2
 FACTS_AT_ONCE = 16
-"""All their questions are written, then all are read: llama.cpp computes no two adapters together."""
+"""All their questions are written, then all are read."""
 LONGEST_QUESTION, LONGEST_READING = 64, 40  # tokens
 CLOSE_TEXTS = 2
 """Other texts, the closest, that must not answer a question that is to have no answer."""

@@ -1,11 +1,12 @@
 """The question writer and the reader on the corpus's held-out policies, which neither was trained on; there is no peer.
 
-TOUCHSTONE_BENCH_ADAPTERS=FOLDER measures the writer.gguf and reader.gguf of another folder than the shipped ones;
-TOUCHSTONE_BENCH_QUESTIONS=FILE also keeps 200 of the questions written, to be read by a person.
+Both are merged into the base as in use. TOUCHSTONE_BENCH_ADAPTERS=FOLDER measures the writer.gguf and reader.gguf of another
+folder than the shipped ones; TOUCHSTONE_BENCH_QUESTIONS=FILE also keeps 200 of the questions written, to be read by a person.
 """
 
 import os
 import random
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -13,14 +14,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from engine.backends.llama_cpp import LlamaEngine, LlamaModel
+from engine.backends import ChatModel
 from engine.calls import Caller, CallsInMemory
 from engine.documents import read_document
-from engine.embedded import ensure_embedded
 from engine.facts import facts_of
 from engine.quality import plain
 from engine.records import Decoding
 from engine.settings import Settings
+from engine.workspace import Workspace
 from engine.writing.corpus import FOLDER, policies
 from engine.writing.prompts import NONE
 from engine.writing.rows import held_out, reader_rows
@@ -28,26 +29,30 @@ from engine.writing.writer import LONGEST_READING, QuestionWriter
 
 SHIPPED = FOLDER.parent
 SHOWN = 200
+READINGS = 400
+"""Of the held-out rows, which stand in random order."""
+FACTS = 15
+"""Of each policy, drawn by chance."""
 
 
 def run() -> dict[str, Any]:
     """Exact match and F1 of the reader on people's questions, then what share of the writer's drafts it lets through."""
-    settings = Settings.read()
     folder = Path(os.environ.get("TOUCHSTONE_BENCH_ADAPTERS", SHIPPED))
-    engine = LlamaEngine(ensure_embedded(settings.models), threads=settings.threads)
-    writer, reader = (engine.model(role, folder / f"{role}.gguf") for role in ("writer", "reader"))
     names = [name for name in policies() if held_out(name)]
-    try:
-        reading = _read(reader, reader_rows(names))
-        writing = _write(writer, reader, names)
-    finally:
-        engine.close()
+    with tempfile.TemporaryDirectory() as scratch:
+        workspace = Workspace.open(Settings.read(workspace=scratch))
+        try:
+            writer, reader = (workspace.shipped(role, folder / f"{role}.gguf") for role in ("writer", "reader"))
+            reading = _read(reader, reader_rows(names)[:READINGS])
+            writing = _write(writer, reader, names)
+        finally:
+            workspace.close()
     return (
         {"ours": reading["f1"], "peer": None, "ratio": None, "unit": "F1", "policies": len(names)} | reading | writing
     )
 
 
-def _read(reader: LlamaModel, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def _read(reader: ChatModel, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     def answer(row: dict[str, Any]) -> str:
         return reader.reply(row["messages"], Decoding(LONGEST_READING, repeat_penalty=1.0)).text
 
@@ -68,12 +73,12 @@ def _read(reader: LlamaModel, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _write(writer: LlamaModel, reader: LlamaModel, names: Sequence[str]) -> dict[str, Any]:
+def _write(writer: ChatModel, reader: ChatModel, names: Sequence[str]) -> dict[str, Any]:
     documents = [read_document(FOLDER / f"{name}.md") for name in names]
     ours = QuestionWriter(Caller(writer, CallsInMemory(), workers=8), Caller(reader, CallsInMemory(), workers=8))
     began, written, facts, asked = time.monotonic(), [], 0, 0
     for document in documents:
-        found = facts_of([document])
+        found = random.Random(0).sample(facts_of([document]), FACTS)
         facts += len(found)
         asked += sum(len(ours.aims(fact)) for fact in found)
         written += [one for _, ones in ours.write(found) for one in ones]
