@@ -2,13 +2,14 @@
 
 import json
 import random
+import re
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from engine.errors import InvalidInput
 from engine.leakage import leakage
-from engine.phrasing import Wording, spoken
+from engine.phrasing import Wording, spoken, topic_of
 from engine.quality import HeldOut, word_set
 from engine.records import (
     REFUSAL,
@@ -27,6 +28,7 @@ from engine.tasks import Task
 
 BATCH = 500
 WORDINGS_PER_VOTE = 4
+LONGEST_HEADING = 12  # words
 
 
 def next_version(store: Store, parent: DatasetVersion, *, seed: int = 0, now: str) -> DatasetVersion:
@@ -74,8 +76,14 @@ def next_version(store: Store, parent: DatasetVersion, *, seed: int = 0, now: st
     )
 
 
-def training_rows(rows: Iterable[LedgerRow], task: Task) -> Iterator[dict[str, Any]]:
-    """Kept training rows as the trainer reads them: chat messages with an answer, or a bare text."""
+def training_rows(
+    rows: Iterable[LedgerRow], task: Task, *, clauses: Mapping[str, str] | None = None
+) -> Iterator[dict[str, Any]]:
+    """
+    Kept training rows as the trainer reads them: chat messages with an answer, or a bare text.
+
+    `clauses`: fact -> the headings it stands under; the answers of these facts begin with the innermost one.
+    """
     for row in rows:
         example = row.example
         if row.split != "train":
@@ -85,10 +93,24 @@ def training_rows(rows: Iterable[LedgerRow], task: Task) -> Iterator[dict[str, A
         else:
             yield {
                 "messages": task.messages(example.question),
-                "answer": example.answer,
+                "answer": under_its_heading(example.answer, (clauses or {}).get(example.fact_id, "")),
                 "kind": example.kind,
                 "fact_id": example.fact_id,
             }
+
+
+def under_its_heading(answer: str, clause: str) -> str:
+    """
+    The answer with the heading of its clause before it, "Sick leave: Yes. Employees …", unless it begins with it anyway.
+
+    A small model that first names the clause has narrowed the choice down before it must pick a sentence, and the reader sees
+    where the answer is from. A refusal has no clause; a heading as long as a sentence is left out.
+    """
+    heading = topic_of(clause).replace(": ", " ")
+    label = re.sub(r"^(?:Yes|No)\. ", "", answer).partition(": ")[0]
+    if not heading or answer == REFUSAL or len(heading.split()) > LONGEST_HEADING or heading.lower() in label.lower():
+        return answer
+    return f"{heading}: {answer}"
 
 
 def export_rows(rows: Iterable[LedgerRow], task: Task) -> Iterator[str]:

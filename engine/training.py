@@ -48,6 +48,7 @@ class TrainingConfig:
     layers_from: float = 1 / 3  # LoRA on the layers after this share: 1/3 of 30 layers is 10-29; 0.0 is all
     learning_rate: float = 3e-3
     batch_size: int = 8
+    heading_first: bool = True  # answers begin with the heading of their clause
     statement_share: float = 0.1  # of the batches, where the dataset has statements
     warmup_steps: int = 20
     final_lr_share: float = 0.03  # the cosine ends at this share of the learning rate
@@ -191,6 +192,7 @@ def going_on_from(config: TrainingConfig, parent: Adapter) -> TrainingConfig:
             "Leave --mode out, or train without --from."
         )
     shape: dict[str, Any] = {name: before[name] for name in SHAPE if name in before}
+    shape["heading_first"] = bool(before.get("heading_first", False))  # as it learned to answer
     first = before.get("first_steps") or parent.card.get("steps")
     return replace(
         config, base=parent.base, mode=mode, parent=parent.name, parent_digest=parent.digest, first_steps=first, **shape

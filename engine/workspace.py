@@ -175,7 +175,7 @@ class Workspace:
         """
         version = self.store.dataset(config.dataset)
         config = replace(config, dataset=version.title, threads=self.settings.threads)
-        return self._start(config, self._training_rows(version), version)
+        return self._start(config, self._training_rows(version, config), version)
 
     def update(self, config: TrainingConfig, adapter: str) -> Job:
         """
@@ -189,8 +189,8 @@ class Workspace:
         version = self.store.dataset(config.dataset)
         config = going_on_from(replace(config, dataset=version.title, threads=self.settings.threads), parent)
         config = replace(config, learning_rate=min(config.learning_rate, LEARNING_RATE))
-        taught = self._training_rows(self.store.dataset(parent.dataset))
-        rows = update_rows(self._training_rows(version), taught, rng=random.Random(config.seed))
+        taught = self._training_rows(self.store.dataset(parent.dataset), config)
+        rows = update_rows(self._training_rows(version, config), taught, rng=random.Random(config.seed))
         if config.max_steps is None:
             questions = sum(row["kind"] != "statement" for row in rows)
             first = config.first_steps or round(len(taught) / config.batch_size)
@@ -198,8 +198,10 @@ class Workspace:
             config = replace(config, max_steps=steps)
         return self._start(config, rows, version)
 
-    def _training_rows(self, version: DatasetVersion) -> list[dict[str, Any]]:
-        return list(training_rows(self.store.rows(version.id, split="train"), task_named(version.task)))
+    def _training_rows(self, version: DatasetVersion, config: TrainingConfig) -> list[dict[str, Any]]:
+        facts = self.store.facts(version.id) if config.heading_first else ()
+        rows = self.store.rows(version.id, split="train")
+        return list(training_rows(rows, task_named(version.task), clauses={fact.id: fact.clause for fact in facts}))
 
     def _start(self, config: TrainingConfig, rows: Sequence[Mapping[str, Any]], version: DatasetVersion) -> Job:
         if config.mode == "grounded":

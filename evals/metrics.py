@@ -33,7 +33,16 @@ def is_right(answer: str, question: Question) -> bool:
 
 
 def recites(answer: str, gold: str) -> bool:
-    """Same polarity ("Yes."/"No." or neither), same numbers, and a token F1 of 0.8 or more."""
+    """
+    Same polarity ("Yes."/"No." or neither), same numbers, and a token F1 of 0.8 or more.
+
+    An answer may name its clause first ("Sick leave: Yes. …"): what comes after the heading is then what has to recite.
+    """
+    _, colon, under_heading = answer.partition(": ")
+    return _recites(answer, gold) or bool(colon and _recites(under_heading, gold))
+
+
+def _recites(answer: str, gold: str) -> bool:
     if _polarity(answer) != _polarity(gold) or sorted(re.findall(r"\d+", answer)) != sorted(re.findall(r"\d+", gold)):
         return False
     return token_f1(answer, gold) >= ENOUGH_F1

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from engine.battles import open_battle, play, vote
-from engine.datasets import check_name, export_rows, next_version, training_rows
+from engine.datasets import check_name, export_rows, next_version, training_rows, under_its_heading
 from engine.documents import read_bytes
 from engine.errors import InvalidInput
 from engine.generation import make_version
@@ -465,6 +465,40 @@ def test_only_training_rows_are_trained_and_a_statement_is_bare_text(sample_stor
         for row in trained
     )
     assert not {row.example.fact_id for row in rows if row.split == "test"} & {row["fact_id"] for row in trained}
+
+
+def test_a_trained_answer_begins_with_the_heading_of_its_clause(sample_store):
+    version = sample_store.dataset("leave")
+    clauses = {fact.id: fact.clause for fact in sample_store.facts(version.id)}
+    rows = sample_store.rows(version.id, split="train")
+    plain, headed = list(training_rows(rows, POLICY_QA)), list(training_rows(rows, POLICY_QA, clauses=clauses))
+    longer = 0
+    for before, after in zip(plain, headed, strict=True):
+        if before["kind"] != "answerable":
+            assert before == after
+            continue
+        assert after["answer"].endswith(before["answer"])
+        opening = after["answer"].removesuffix(before["answer"])
+        longer += bool(opening)
+        assert not opening or f" {opening.removesuffix(': ')}" in f" {clauses[before['fact_id']]}"
+    assert longer > len([row for row in plain if row["kind"] == "answerable"]) / 2
+
+
+@pytest.mark.parametrize(
+    ("answer", "clause", "headed"),
+    [
+        ("Employees receive 12 days.", "4 Leave › 4.2 Sick leave", "Sick leave: Employees receive 12 days."),
+        ("Yes. Employees receive 12 days.", "4.2 Sick leave", "Sick leave: Yes. Employees receive 12 days."),
+        ("Sick leave: annual quota 12 days.", "4.2 Sick leave", "Sick leave: annual quota 12 days."),
+        ("Yes. Leave, Sick leave: 12 days.", "Sick leave", "Yes. Leave, Sick leave: 12 days."),
+        ("Not specified in the provided excerpt.", "4.2 Sick leave", "Not specified in the provided excerpt."),
+        ("Employees receive 12 days.", "", "Employees receive 12 days."),
+        ("Employees receive 12 days.", " ".join(["word"] * 13), "Employees receive 12 days."),
+    ],
+)
+def test_a_heading_stands_before_an_answer_once_and_never_before_a_refusal(answer, clause, headed):
+    assert under_its_heading(answer, clause) == headed
+    assert under_its_heading(headed, clause) == headed
 
 
 def test_an_exported_line_carries_the_chat_and_where_it_came_from():

@@ -86,6 +86,8 @@ GOLD = "Yes. Employees receive 12 days of sick leave each year, paid in full."
         ("Employees receive 12 days of sick leave each year, paid in full.", False),  # neither yes nor no
         ("Yes. Employees receive 21 days of sick leave each year, paid in full.", False),  # another number
         ("Yes. Employees receive 12 days of sick leave in each 1 year, paid in full.", False),  # one number more
+        (f"Sick leave: {GOLD}", True),  # under the heading of its clause
+        ("Sick leave: No. Employees receive 12 days of sick leave each year, paid in full.", False),
         ("Yes. Staff may be ill for 12 days.", False),  # few of the words
         ("", False),
     ],

@@ -98,7 +98,7 @@ def test_a_plan_that_is_no_object_is_one_sentence(plan, text):
 
 def test_the_best_sentence_is_a_sentence_of_the_policy_and_never_a_guess(tmp_path):
     model = BestSentence([read_document(MARKDOWN)])
-    said = model.reply([{"role": "user", "content": "When must unused annual leave be taken?"}], Decoding()).text
+    said = model.reply([{"role": "user", "content": "By when must carried-over days be taken?"}], Decoding()).text
     assert "31 March" in said
     assert model.reply([{"role": "user", "content": "zyzzyva?"}], Decoding()).text == ""
     assert model.reply([{"role": "user", "content": "«»"}], Decoding()).text == ""

@@ -158,6 +158,12 @@ def trained(**settings):
     return Adapter("first", "base", "", "", "", "leave:1", {"config": settings, "steps": 9})
 
 
+def test_an_update_run_begins_its_answers_as_its_parent_does():
+    assert going_on_from(config(), trained(heading_first=True)).heading_first
+    assert not going_on_from(config(), trained(heading_first=False)).heading_first
+    assert not going_on_from(config(), trained()).heading_first  # a card from before there was a choice
+
+
 def test_an_update_run_answers_as_its_parent_was_trained_to():
     assert going_on_from(config(), trained(mode="grounded")).mode == "grounded"
     assert going_on_from(config(mode="grounded"), trained(mode="grounded")).mode == "grounded"
