@@ -300,7 +300,9 @@ class Workspace:
             if self._engine is not None:
                 self._engine.close()
                 self._engine = None
-            for engine in (*self._others.values(), *self._merged.values()):
+            for engine in self._others.values():
                 engine.close()
+            for merged in self._merged.values():
+                merged.close()
             self._others.clear()
             self._merged.clear()

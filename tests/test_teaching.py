@@ -2,6 +2,8 @@
 
 import json
 import os
+import random
+import sqlite3
 from dataclasses import replace
 
 import pytest
@@ -11,6 +13,7 @@ from engine.backends.openai_compatible import OpenAIModel
 from engine.calls import StoredCalls
 from engine.documents import read_bytes
 from engine.errors import NotFound, Unavailable
+from engine.facts import facts_of
 from engine.generation import GenerationConfig, begin_version, fill_version, make_version
 from engine.judging import Bench, Exam, Verdict, sources_in
 from engine.records import REFUSAL, Call
@@ -188,6 +191,33 @@ def test_the_command_with_a_teacher_that_is_not_there_says_so_and_begins_nothing
     opened = Workspace.open(replace(Settings.read(), workspace=tmp_path / "w"))
     assert opened.store.datasets() == [] and opened.jobs() == []
     opened.close()
+
+
+def calls_in(workspace) -> int:
+    with sqlite3.connect(workspace.store.path) as file:
+        return int(file.execute("SELECT count(*) FROM teacher_calls").fetchone()[0])
+
+
+def test_the_question_writer_that_ships_writes_of_each_fact_and_is_asked_nothing_twice(workspace):
+    documents = workspace.store.documents()
+    config = GenerationConfig("manual", (documents[0].id,), teacher="writer")
+    generator = generator_of(workspace, config)
+    facts = facts_of(documents)[:4]
+
+    def written():
+        found = [proposal.example for proposal in generator.propose(documents, facts, rng=random.Random(0))]
+        return [(row.fact_id, row.kind, row.question, row.answer) for row in found if "written" in row.form]
+
+    first = written()
+    calls = calls_in(workspace)
+    assert calls > len(facts) * 9
+    statements = {fact.id: fact.statement for fact in facts}
+    answered = [row for row in first if row[1] == "answerable"]
+    assert len(answered) >= len(facts)
+    assert all(answer.removeprefix("Yes. ").removeprefix("No. ") == statements[fact] for fact, _, _, answer in answered)
+    assert all(answer == REFUSAL for _, kind, _, answer in first if kind == "unanswerable")
+    assert written() == first
+    assert calls_in(workspace) == calls
 
 
 def test_a_question_writer_that_is_not_built_is_one_sentence_with_the_next_step(tmp_path, monkeypatch):
