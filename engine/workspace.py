@@ -21,11 +21,12 @@ from engine.editions import Edition, edition
 from engine.embedded import EmbeddedModel, ensure_embedded
 from engine.errors import InvalidInput, Unavailable
 from engine.generation import GenerationConfig, discard_generation, start_generation
-from engine.grounding import grounded_rows
+from engine.grounding import as_found, grounded_rows
 from engine.jobs import find_job, list_jobs
 from engine.merging import merge_gguf
 from engine.personal import mask
 from engine.records import Adapter, DatasetVersion, Document, Job
+from engine.refusing import held_out_rows
 from engine.replay import LEARNING_RATE, update_rows, update_steps
 from engine.samples import MARKDOWN, PDF
 from engine.settings import Settings
@@ -202,11 +203,14 @@ class Workspace:
         return list(training_rows(self.store.rows(version.id, split="train"), task_named(version.task)))
 
     def _start(self, config: TrainingConfig, rows: Sequence[Mapping[str, Any]], version: DatasetVersion) -> Job:
+        task = task_named(version.task)
+        ledger = [row for split in ("probe", "test") for row in self.store.rows(version.id, split=split)]
+        held_out = held_out_rows(ledger, task, config.mode, seed=config.seed)
         if config.mode == "grounded":
             documents = [self.store.document(document_id) for document_id in version.documents]
             facts = self.store.facts(version.id)
-            task = task_named(version.task)
             rows = grounded_rows(rows, task, documents=documents, facts=facts, seed=config.seed)
+            held_out = as_found(held_out, task, documents=documents, facts=facts)
         return start_training(
             config,
             rows,
@@ -214,6 +218,7 @@ class Workspace:
             adapters_dir=self.adapters_dir,
             models_dir=self.settings.models,
             now=self.now(),
+            held_out=[{"task": task.name, "messages": row["messages"], "kind": row["kind"]} for row in held_out],
         )
 
     # Models

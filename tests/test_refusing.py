@@ -92,7 +92,7 @@ def test_an_adapter_on_which_nothing_was_measured_stays_as_it_was_trained(tmp_pa
     other_job = adapter(tmp_path, replace(FIVE, task="leave_decision"))
     for found in (old, none_to_refuse, other_job):
         assert handicap(found, POLICY_QA) == 0.0 and setting(found, POLICY_QA) is None
-    with pytest.raises(InvalidInput, match="When leave refuses was not measured .* Train it again"):
+    with pytest.raises(InvalidInput, match=r"When leave refuses was not measured .* Train it again"):
         setting_of(old)
     with pytest.raises(InvalidInput, match="was not measured"):
         choose(old, 0.9)
