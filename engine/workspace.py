@@ -26,7 +26,7 @@ from engine.jobs import find_job, list_jobs
 from engine.merging import merge_gguf
 from engine.personal import mask
 from engine.records import Adapter, DatasetVersion, Document, Job
-from engine.refusing import held_out_rows
+from engine.refusing import Margins, handicap, held_out_rows
 from engine.replay import LEARNING_RATE, update_rows, update_steps
 from engine.samples import MARKDOWN, PDF
 from engine.settings import Settings
@@ -239,7 +239,8 @@ class Workspace:
         """
         The model of that name: "base", an adapter, "ollama:TAG", "openai:NAME@URL", or a Hugging Face id or folder.
 
-        Costs nothing until it is asked something. Raises NotFound or InvalidInput for a name that means nothing.
+        An adapter refuses as it is set to (`refusing`). Costs nothing until it is asked something. Raises NotFound or
+        InvalidInput for a name that means nothing.
         """
         if name == BASE:
             return self._llama().model(BASE)
@@ -255,10 +256,14 @@ class Workspace:
         if "/" in name or Path(name).is_dir():
             return self._transformers(name, None).model(name)
         adapter = read_adapter(self.adapters_dir, name)
-        folder = Path(adapter.folder)
+        folder, margins = Path(adapter.folder), Margins.of(adapter)
+        held_back: dict[str, Any] = {}
+        if margins is not None:
+            nats = handicap(adapter, task_named(margins.task))
+            held_back = {"handicap": nats, "refusal_token": margins.token}
         if adapter.base == BASE:
-            return self._llama().model(adapter.name, folder / "adapter.gguf")
-        return self._transformers(adapter.base, folder).model(adapter.name, tuned=True)
+            return self._llama().model(adapter.name, folder / "adapter.gguf", **held_back)
+        return self._transformers(adapter.base, folder).model(adapter.name, tuned=True, **held_back)
 
     def shipped(self, name: str, adapter: Path) -> ChatModel:
         """

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from engine.adapters import install_adapter
 from engine.errors import InvalidInput
 from engine.records import Adapter, Example, LedgerRow
 from engine.refusing import (
@@ -21,7 +22,9 @@ from engine.refusing import (
     setting_of,
     threshold,
 )
+from engine.settings import Settings
 from engine.tasks.policy_qa import POLICY_QA
+from engine.workspace import Workspace
 
 FIVE = Margins("policy_qa", 7, (-1.0, 0.5, 1.5), (3.0, -0.5, 1.0, 2.0, 4.0))
 
@@ -153,3 +156,22 @@ def test_of_many_questions_as_many_of_each_kind_are_drawn_and_the_same_for_a_see
     drawn, again, other = (held_out_rows(ledger, POLICY_QA, "closed", seed=seed) for seed in (0, 0, 1))
     assert [sum(found["kind"] == kind for found in drawn) for kind in kinds] == [MOST_MEASURED, MOST_MEASURED]
     assert json.dumps(drawn) == json.dumps(again) != json.dumps(other)
+
+
+def test_what_answers_is_held_back_as_the_adapter_is_set_and_is_another_model_when_that_changes(tmp_path, embedded):
+    workspace = Workspace.open(Settings(tmp_path / "work", Settings.read().models, 1), seed=0)
+    card = adapter("", replace(FIVE, unanswerable=(3.0, 1.0, 2.0, 4.0))).card
+    for name, base in (("leave", "base"), ("bigger", str(embedded.folder))):
+        built = tmp_path / name
+        built.mkdir()
+        for file in ("adapter_config.json", "adapter_model.safetensors", "adapter.gguf"):
+            (built / file).write_text(file)
+        found = install_adapter(built, workspace.adapters_dir, name, {"base": base, "dataset": "leave:1", **card})
+        before, digest = workspace.model(name), workspace.model(name).digest()
+        assert (before.handicap, before.refusal_token) == (0.99, 7)
+        choose(found, 0.5)
+        assert workspace.model(name).handicap == 2.99 and workspace.model(name).digest() != digest
+        choose(found, None)
+        assert workspace.model(name).digest() == digest
+    assert workspace.model("base").handicap == 0.0
+    workspace.close()

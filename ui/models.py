@@ -8,6 +8,7 @@ import gradio as gr
 from engine import registry
 from engine.adapters import read_adapter
 from engine.errors import InvalidInput
+from engine.refusing import elsewhere, setting
 from engine.tasks.policy_qa import POLICY_QA
 from engine.workspace import BASE, Workspace
 from ui.errors import handles, shown_to_user
@@ -73,7 +74,8 @@ def build(workspace: Workspace) -> Part:
         adapter = read_adapter(workspace.adapters_dir, name)
         files = registry.hand_over(workspace, adapter, POLICY_QA, _handover(workspace) / adapter.name)
         lines = "\n".join(f"{file.stat().st_size / 2**20:.1f} MiB  {file}" for file in files)
-        return told(f"{lines}\nReady: cd {files[0].parent} && ollama create {adapter.name.lower()} -f Modelfile", name)
+        ready = f"Ready: cd {files[0].parent} && ollama create {adapter.name.lower()} -f Modelfile"
+        return told("\n".join(filter(None, [lines, ready, elsewhere(setting(adapter, POLICY_QA))])), name)
 
     @handles(as_gguf.click, inputs=chosen, outputs=[said, *view], api_name="hand_over_gguf")
     def gguf(name: str) -> dict[Any, Any]:
