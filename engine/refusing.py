@@ -15,12 +15,12 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from engine.adapters import SETTING
 from engine.datasets import held_out_as_questions
 from engine.errors import InvalidInput, Unavailable
 from engine.records import Adapter, LedgerRow, Mode
 from engine.tasks import Task, task_named
 
-SETTING = "refusal.json"
 MOST_MEASURED = 100
 """Held-out questions of each kind; one pass over two hundred takes about as long as a few steps of training."""
 

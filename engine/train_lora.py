@@ -265,7 +265,11 @@ def last_checkpoint(folder: Path) -> Path | None:
 
 
 def _install_over_own(folder: Path, built: Path, name: str, card: Mapping[str, Any]) -> None:
-    """A resumed run replaces the adapter that it left when it was stopped; anybody else's is refused by install."""
+    """
+    A resumed run replaces the adapter that it left when it was stopped; anybody else's is refused by install.
+
+    What a person chose for the old one stands for the new one.
+    """
     home = folder.parent.parent / "adapters"
     aside = home / f".{name}.{folder.name}"
     shutil.rmtree(aside, ignore_errors=True)
@@ -278,6 +282,8 @@ def _install_over_own(folder: Path, built: Path, name: str, card: Mapping[str, A
         if aside.exists():
             aside.rename(home / name)
         raise
+    if (aside / adapters.SETTING).is_file():
+        (aside / adapters.SETTING).replace(home / name / adapters.SETTING)
     shutil.rmtree(aside, ignore_errors=True)
 
 

@@ -5,12 +5,11 @@ from dataclasses import replace
 
 import pytest
 
-from engine.adapters import install_adapter
+from engine.adapters import SETTING, install_adapter
 from engine.errors import InvalidInput
 from engine.records import Adapter, Example, LedgerRow
 from engine.refusing import (
     MOST_MEASURED,
-    SETTING,
     Margins,
     choose,
     curve,

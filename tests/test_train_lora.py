@@ -25,6 +25,7 @@ from engine.datasets import held_out_as_questions
 from engine.documents import read_bytes
 from engine.errors import InvalidInput, NotFound
 from engine.generation import make_version
+from engine.refusing import choose, setting_of
 from engine.replay import LEARNING_RATE
 from engine.settings import PROJECT, Settings
 from engine.tasks.policy_qa import POLICY_QA
@@ -224,10 +225,11 @@ def test_a_stopped_run_keeps_a_usable_adapter_and_can_go_on(base, places, finish
     assert early.card["stopped"] is True and 3 <= early.card["steps"] < STEPS
     assert [len(early.card["refusal"][kind]) for kind in KINDS] == [2, 2]
     assert stopped.progress["message"].startswith(f"Stopped at step {early.card['steps']} of {STEPS}")
+    choose(early, 0.5)
     wait_for(jobs.resume(Path(job.folder)), "done")
     late = read_adapter(places["adapters_dir"], "leave")
     assert late.card["stopped"] is False and late.digest != early.digest
-    assert late.card["refusal"] != early.card["refusal"]
+    assert late.card["refusal"] != early.card["refusal"] and setting_of(late).least_refused == 0.5
     assert losses(job) == losses(finished)
     assert [entry.name for entry in places["adapters_dir"].iterdir()] == ["leave"]
 
