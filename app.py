@@ -193,13 +193,20 @@ def _arguments_of_the_registry(verb: Verb) -> None:
     deploy.add_argument("adapter")
     deploy.add_argument("--to", default="dir", choices=("dir", "gguf"))
     deploy.add_argument("--out", help="where to write")
+    refusals = verb("refusals", "when an adapter refuses, by held-out questions; sets how many it must")
+    refusals.add_argument("adapter")
+    setting = refusals.add_mutually_exclusive_group()
+    setting.add_argument(
+        "--least-refused", type=float, metavar="SHARE", help="of the questions without an answer, such as 0.95"
+    )
+    setting.add_argument("--default", action="store_true", help="as the task says")
     for asked in (promote, rollback, deploy):
         asked.add_argument("--task", default="policy_qa", choices=TASKS)
     verb("doctor", "what this machine has and lacks")
 
 
 def _run(workspace: "Workspace", options: argparse.Namespace) -> int:
-    from ui import commands, study, versions
+    from ui import commands, refusals, study, versions
     from ui.terminal import Screen
 
     named = {
@@ -211,6 +218,7 @@ def _run(workspace: "Workspace", options: argparse.Namespace) -> int:
         "study": study.study,
         "jobs": commands.jobs_command,
         "import": commands.import_rows,
+        "refusals": refusals.refusals,
     }
     screen = Screen(as_json=options.json)
     if options.verb == "demo":

@@ -1,7 +1,8 @@
 """A trained LoRA adapter: from PEFT's folder to llama.cpp's GGUF, and the workspace's folder of finished adapters.
 
 `adapters/NAME/` holds adapter_config.json, adapter_model.safetensors, adapter.gguf and card.json. It gets its name by
-one rename when all four are written, so whatever has a name is whole.
+one rename when all four are written, so whatever has a name is whole. A person's choice of when it refuses is laid beside
+them as refusal.json (`refusing`).
 """
 
 import hashlib
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 CONFIG, WEIGHTS, GGUF, CARD = "adapter_config.json", "adapter_model.safetensors", "adapter.gguf", "card.json"
+SETTING = "refusal.json"
 FILES = (CONFIG, WEIGHTS, GGUF, CARD)
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 TENSOR = re.compile(r"(?:base_model\.model\.)?model\.layers\.(\d+)\.(?:self_attn|mlp)\.(\w+)\.lora_([AB])\.weight")

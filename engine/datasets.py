@@ -20,6 +20,8 @@ from engine.records import (
     Fact,
     Label,
     LedgerRow,
+    Mode,
+    Question,
     Vote,
 )
 from engine.splitting import families, split_of
@@ -129,6 +131,32 @@ def export_rows(rows: Iterable[LedgerRow], task: Task) -> Iterator[str]:
         else:
             messages = [*task.messages(example.question), {"role": "assistant", "content": example.answer}]
             yield json.dumps({"messages": messages, "lineage": lineage}, ensure_ascii=False)
+
+
+def held_out_as_questions(rows: Iterable[LedgerRow], mode: Mode = "closed") -> list[Question]:
+    """
+    Probe and test rows as questions. Slices: "new wording" of a taught fact, "never taught" facts, "unanswerable".
+
+    A closed-book model cannot know a fact that was never taught: there the refusal is the right answer. A grounded one
+    can read it, so it is to answer.
+    """
+    questions = []
+    for row in rows:
+        example = row.example
+        if row.split not in ("probe", "test") or not example.question:
+            continue
+        taught, answerable = row.split == "probe", example.kind == "answerable"
+        named = "unanswerable" if not answerable else "new wording" if taught else "never taught"
+        questions.append(
+            Question(
+                id=example.id,
+                question=example.question,
+                kind="answerable" if answerable and (taught or mode == "grounded") else "unanswerable",
+                slice=named,
+                extra={"gold": example.answer, "fact_id": example.fact_id, "form": example.form},
+            )
+        )
+    return questions
 
 
 def check_name(name: str) -> None:

@@ -57,6 +57,28 @@ def grounded_rows(
     )
 
 
+def as_found(
+    rows: Iterable[Row], task: Task, *, documents: Sequence[Document], facts: Sequence[Fact]
+) -> list[dict[str, Any]]:
+    """
+    Held-out question rows as they would be asked: with the best excerpts, none put in and none taken out.
+
+    One whose answer is not among them is "unanswerable": there a refusal is right. Left out are answers that stand nowhere.
+    """
+    sources = _Sources(documents, facts)
+    found = []
+    for row in rows:
+        question = row["messages"][-1]["content"]
+        shown, kind = sources.index.best(question), row["kind"]
+        if kind == "answerable":
+            said = sources.said(row)
+            if sources.own(said) is None:
+                continue
+            kind = "answerable" if any(sources.holds(excerpt, said) for excerpt in shown) else "unanswerable"
+        found.append({**row, "messages": task.messages(question, shown), "kind": kind})
+    return found
+
+
 def trained_mode(adapter: Adapter) -> Mode:
     """How the adapter was trained to answer; from memory, where its card does not say."""
     return "grounded" if adapter.card.get("config", {}).get("mode") == "grounded" else "closed"

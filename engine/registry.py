@@ -9,6 +9,7 @@ from typing import Any
 from engine.backends import ChatModel
 from engine.errors import InvalidInput, Unavailable
 from engine.records import Adapter, Decoding
+from engine.refusing import elsewhere, setting
 from engine.settings import PROJECT
 from engine.store import Store
 from engine.tasks import Task
@@ -62,6 +63,7 @@ def hand_over(workspace: Workspace, adapter: Adapter, task: Task, out: Path) -> 
     """
     Write a folder that `ollama create` and llama.cpp take as it is: base GGUF, adapter GGUF, filled Modelfile, card.
 
+    Where the adapter's refusal is held back, the last two say that it is not so elsewhere (`refusing.elsewhere`).
     Raises InvalidInput when the folder holds other things, or the adapter stands on a base of which we hold no GGUF.
     """
     if adapter.base != BASE:
@@ -70,14 +72,16 @@ def hand_over(workspace: Workspace, adapter: Adapter, task: Task, out: Path) -> 
         )
     if out.exists() and any(out.iterdir()):
         raise InvalidInput(f"The folder {out} is not empty. Name a new one.")
-    embedded = workspace.embedded()
+    embedded, refuses = workspace.embedded(), elsewhere(setting(adapter, task))
     try:
         out.mkdir(parents=True, exist_ok=True)
         files = [out / "base-f16.gguf", out / "adapter.gguf", out / "Modelfile", out / "card.json"]
         shutil.copyfile(embedded.gguf, files[0])
         shutil.copyfile(Path(adapter.folder) / "adapter.gguf", files[1])
-        files[2].write_text(filled_modelfile(task, base="./base-f16.gguf", adapter="./adapter.gguf"), encoding="utf-8")
-        files[3].write_text(json.dumps(adapter.card, indent=1), encoding="utf-8")
+        modelfile = filled_modelfile(task, base="./base-f16.gguf", adapter="./adapter.gguf", refuses=refuses)
+        files[2].write_text(modelfile, encoding="utf-8")
+        card = {**adapter.card, "refuses": refuses} if refuses else adapter.card
+        files[3].write_text(json.dumps(card, indent=1), encoding="utf-8")
     except OSError as problem:
         raise Unavailable(
             f"The folder {out} cannot be written ({problem.strerror or problem}). Free space or name another."
@@ -98,8 +102,14 @@ def copy_gguf(adapter: Adapter, out: Path) -> Path:
     return out
 
 
-def filled_modelfile(task: Task, *, base: str, adapter: str, decoding: Decoding | None = None) -> str:
-    """The project's Modelfile with its blanks filled: FROM, ADAPTER, SYSTEM and the parameters answers are measured with."""
+def filled_modelfile(
+    task: Task, *, base: str, adapter: str, decoding: Decoding | None = None, refuses: str = ""
+) -> str:
+    """
+    The project's Modelfile with its blanks filled: FROM, ADAPTER, SYSTEM and the parameters answers are measured with.
+
+    `refuses`: a sentence for those who read the file, on what is otherwise than it was measured.
+    """
     decoding = decoding or Decoding()
     blanks: Mapping[str, Any] = {
         "base": base,
@@ -110,6 +120,7 @@ def filled_modelfile(task: Task, *, base: str, adapter: str, decoding: Decoding 
         "top_k": decoding.top_k,
         "repeat_penalty": decoding.repeat_penalty,
         "num_predict": decoding.max_tokens,
+        "refuses": f"\n# But for one thing. {refuses}" if refuses else "",
     }
     text = MODELFILE.read_text(encoding="utf-8")
     for name, value in blanks.items():

@@ -29,12 +29,23 @@ from engine.batches import TrainingRow, batches_per_epoch, encode_row, plan_batc
 from engine.errors import InvalidInput, TouchstoneError, Unavailable
 from engine.jobs import METRICS, Interruption, Progress, read_metrics
 from engine.lora_model import FairClock, Number, base_folder, fastest, load_for_training
+from engine.margins import refusal_margins
 from engine.pace import Pace
-from engine.prompts import load_chat_template, load_tokenizer
+from engine.prompts import load_chat_template, load_tokenizer, render
 from engine.settings import Settings, go_quiet
 from engine.sft import RECENT_STEPS, NotFinite, NotSaved, Watch, build_trainer, first_line
 from engine.shared_prefix import collate
-from engine.training import PARENT, TrainingConfig, read_config, read_rows, resolved, steps_within, write_config
+from engine.tasks import task_named
+from engine.training import (
+    PARENT,
+    TrainingConfig,
+    read_config,
+    read_held_out,
+    read_rows,
+    resolved,
+    steps_within,
+    write_config,
+)
 
 CHECKPOINTS, BUILT, LAST_GOOD = "checkpoints", "built", "last_good"
 LOGGER = logging.getLogger("engine.train_lora")
@@ -148,8 +159,7 @@ def encode_rows(folder: Path, base: Path, config: TrainingConfig) -> tuple[list[
     eos_id = tokenizer.token_to_id(template.eos) if template.eos else None
     if eos_id is None:
         raise InvalidInput(f"The tokenizer in {base} names no end-of-turn token. Choose an instruction-tuned base.")
-    context = json.loads((base / "config.json").read_text(encoding="utf-8")).get("max_position_embeddings", math.inf)
-    limit = min(config.max_tokens, context)
+    limit = longest_row(base, config)
     every = [encode_row(row, template=template, tokenizer=tokenizer, eos_id=eos_id) for row in read_rows(folder)]
     rows = [row for row in every if len(row) <= limit]
     if config.parent:  # an update run's rows were chosen fact by fact: more of the new ones, on purpose
@@ -165,6 +175,39 @@ def encode_rows(folder: Path, base: Path, config: TrainingConfig) -> tuple[list[
             "%d of %d rows are longer than %s tokens and are left out.", len(every) - len(rows), len(every), limit
         )
     return rows, len(every) - len(rows)
+
+
+def longest_row(base: Path, config: TrainingConfig) -> float:
+    """In tokens: what the run allows and the base can read."""
+    settings = json.loads((base / "config.json").read_text(encoding="utf-8"))
+    return min(config.max_tokens, float(settings.get("max_position_embeddings", math.inf)))
+
+
+def measured_refusals(folder: Path, prepared: Prepared) -> dict[str, Any] | None:
+    """
+    The card's word on when the adapter refuses: the refusal's first token, and the margins of the held-out questions.
+
+    In hundredths of a nat. None where the run has no held-out questions short enough, or their task no refusal.
+    """
+    rows = read_held_out(folder)
+    refusal = task_named(rows[0]["task"]).refusal if rows else ""
+    template, tokenizer = load_chat_template(prepared.base), load_tokenizer(prepared.base / "tokenizer.json")
+    answer = tokenizer.encode(refusal, add_special_tokens=False).ids
+    if not answer:
+        return None
+    limit = longest_row(prepared.base, prepared.config) - len(answer)
+    prompts: dict[str, list[tuple[int, ...]]] = {"answerable": [], "unanswerable": []}
+    for row in rows:
+        prompt = tokenizer.encode(render(row["messages"], template=template), add_special_tokens=False).ids
+        if len(prompt) <= limit:
+            prompts[row["kind"]].append(tuple(prompt))
+    if not any(prompts.values()):
+        return None
+    margins = {
+        kind: [round(margin, 2) for margin in refusal_margins(prepared.model, found, answer[0])]
+        for kind, found in prompts.items()
+    }
+    return {"task": rows[0]["task"], "token": answer[0], **margins}
 
 
 def install(folder: Path, prepared: Prepared, state: TrainerState, progress: Progress) -> None:
@@ -200,6 +243,9 @@ def install(folder: Path, prepared: Prepared, state: TrainerState, progress: Pro
         "minutes": round(sum(point.get("seconds", 0.0) for point in points) / 60, 2),
         "stopped": stopped,
     }
+    progress.update(now=True, message="Measuring when it refuses.")
+    if refusals := measured_refusals(folder, prepared):
+        card["refusal"] = refusals
     (folder / "card.json").write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
     _install_over_own(folder, built, config.adapter, card)
     if stopped:
@@ -219,7 +265,11 @@ def last_checkpoint(folder: Path) -> Path | None:
 
 
 def _install_over_own(folder: Path, built: Path, name: str, card: Mapping[str, Any]) -> None:
-    """A resumed run replaces the adapter that it left when it was stopped; anybody else's is refused by install."""
+    """
+    A resumed run replaces the adapter that it left when it was stopped; anybody else's is refused by install.
+
+    What a person chose for the old one stands for the new one.
+    """
     home = folder.parent.parent / "adapters"
     aside = home / f".{name}.{folder.name}"
     shutil.rmtree(aside, ignore_errors=True)
@@ -232,6 +282,8 @@ def _install_over_own(folder: Path, built: Path, name: str, card: Mapping[str, A
         if aside.exists():
             aside.rename(home / name)
         raise
+    if (aside / adapters.SETTING).is_file():
+        (aside / adapters.SETTING).replace(home / name / adapters.SETTING)
     shutil.rmtree(aside, ignore_errors=True)
 
 

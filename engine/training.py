@@ -19,7 +19,7 @@ from engine.errors import InvalidInput, Unavailable
 from engine.records import Adapter, Job, Mode
 from engine.settings import PATIENT, QUIET
 
-CONFIG, ROWS, PARENT = "config.json", "rows.jsonl", "parent.safetensors"
+CONFIG, ROWS, HELD_OUT, PARENT = "config.json", "rows.jsonl", "held_out.jsonl", "parent.safetensors"
 EMBEDDED = "base"
 KIND = "training"
 FREE_MIB = 400  # two checkpoints with their optimiser, the adapter twice, the log
@@ -134,12 +134,14 @@ def start_training(
     adapters_dir: Path,
     models_dir: Path,
     now: str,
+    held_out: Sequence[Mapping[str, Any]] = (),
 ) -> Job:
     """
     Start the detached worker on these rows; `jobs` watches, stops and resumes it.
 
     A row is {"messages": [system, user], "answer", "kind": "answerable" | "unanswerable", "fact_id"} or
-    {"text", "kind": "statement", "fact_id"}. `adapters_dir` must be the neighbour of `runs`, for the run's folder is
+    {"text", "kind": "statement", "fact_id"}. On the `held_out` ones, {"task", "messages", "kind"}, it is measured at the end
+    when the adapter refuses. `adapters_dir` must be the neighbour of `runs`, for the run's folder is
     all that the worker is told.
     Raises `InvalidInput` for no rows, a malformed row, a taken or bad adapter name or an unknown base, `Unavailable`
     when the disk is too full, `Busy` while another training runs. Nothing is left behind then.
@@ -158,8 +160,9 @@ def start_training(
         write_config(folder, config)
         if parent:
             shutil.copyfile(parent, folder / PARENT)  # the run outlives the adapter it goes on from
-        with (folder / ROWS).open("w", encoding="utf-8") as file:
-            file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+        _write_rows(folder / ROWS, rows)
+        if held_out:
+            _write_rows(folder / HELD_OUT, held_out)
 
     return jobs.start(
         runs,
@@ -246,8 +249,12 @@ def check_disk(runs: Path, *, needed_mib: int = FREE_MIB) -> None:
 
 def read_rows(folder: Path) -> list[dict[str, Any]]:
     """The rows of a run's folder."""
-    with (folder / ROWS).open(encoding="utf-8") as file:
-        return [json.loads(line) for line in file]
+    return _read_rows(folder / ROWS)
+
+
+def read_held_out(folder: Path) -> list[dict[str, Any]]:
+    """What a run measures its refusals on; nothing where its folder holds no such rows."""
+    return _read_rows(folder / HELD_OUT) if (folder / HELD_OUT).is_file() else []
 
 
 def steps_within(config: TrainingConfig, *, batches_per_epoch: int, step_s: float, spent_s: float = 0.0) -> int:
@@ -267,6 +274,16 @@ def steps_within(config: TrainingConfig, *, batches_per_epoch: int, step_s: floa
 def resolved(config: TrainingConfig, *, max_steps: int, dtype: Dtype) -> TrainingConfig:
     """The config with what the machine decided written in."""
     return replace(config, max_steps=max_steps, dtype=dtype)
+
+
+def _write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    with path.open("w", encoding="utf-8") as file:
+        file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+
+
+def _read_rows(path: Path) -> list[dict[str, Any]]:
+    with path.open(encoding="utf-8") as file:
+        return [json.loads(line) for line in file]
 
 
 def _parent_weights(config: TrainingConfig, adapters_dir: Path) -> Path:

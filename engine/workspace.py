@@ -21,11 +21,12 @@ from engine.editions import Edition, edition
 from engine.embedded import EmbeddedModel, ensure_embedded
 from engine.errors import InvalidInput, Unavailable
 from engine.generation import GenerationConfig, discard_generation, start_generation
-from engine.grounding import grounded_rows
+from engine.grounding import as_found, grounded_rows
 from engine.jobs import find_job, list_jobs
 from engine.merging import merge_gguf
 from engine.personal import mask
 from engine.records import Adapter, DatasetVersion, Document, Job
+from engine.refusing import Margins, handicap, held_out_rows
 from engine.replay import LEARNING_RATE, update_rows, update_steps
 from engine.samples import MARKDOWN, PDF
 from engine.settings import Settings
@@ -204,11 +205,14 @@ class Workspace:
         return list(training_rows(rows, task_named(version.task), clauses={fact.id: fact.clause for fact in facts}))
 
     def _start(self, config: TrainingConfig, rows: Sequence[Mapping[str, Any]], version: DatasetVersion) -> Job:
+        task = task_named(version.task)
+        ledger = [row for split in ("probe", "test") for row in self.store.rows(version.id, split=split)]
+        held_out = held_out_rows(ledger, task, config.mode, seed=config.seed)
         if config.mode == "grounded":
             documents = [self.store.document(document_id) for document_id in version.documents]
             facts = self.store.facts(version.id)
-            task = task_named(version.task)
             rows = grounded_rows(rows, task, documents=documents, facts=facts, seed=config.seed)
+            held_out = as_found(held_out, task, documents=documents, facts=facts)
         return start_training(
             config,
             rows,
@@ -216,6 +220,7 @@ class Workspace:
             adapters_dir=self.adapters_dir,
             models_dir=self.settings.models,
             now=self.now(),
+            held_out=[{"task": task.name, "messages": row["messages"], "kind": row["kind"]} for row in held_out],
         )
 
     # Models
@@ -236,7 +241,8 @@ class Workspace:
         """
         The model of that name: "base", an adapter, "ollama:TAG", "openai:NAME@URL", or a Hugging Face id or folder.
 
-        Costs nothing until it is asked something. Raises NotFound or InvalidInput for a name that means nothing.
+        An adapter refuses as it is set to (`refusing`). Costs nothing until it is asked something. Raises NotFound or
+        InvalidInput for a name that means nothing.
         """
         if name == BASE:
             return self._llama().model(BASE)
@@ -252,10 +258,14 @@ class Workspace:
         if "/" in name or Path(name).is_dir():
             return self._transformers(name, None).model(name)
         adapter = read_adapter(self.adapters_dir, name)
-        folder = Path(adapter.folder)
+        folder, margins = Path(adapter.folder), Margins.of(adapter)
+        held_back: dict[str, Any] = {}
+        if margins is not None:
+            nats = handicap(adapter, task_named(margins.task))
+            held_back = {"handicap": nats, "refusal_token": margins.token}
         if adapter.base == BASE:
-            return self._llama().model(adapter.name, folder / "adapter.gguf")
-        return self._transformers(adapter.base, folder).model(adapter.name, tuned=True)
+            return self._llama().model(adapter.name, folder / "adapter.gguf", **held_back)
+        return self._transformers(adapter.base, folder).model(adapter.name, tuned=True, **held_back)
 
     def shipped(self, name: str, adapter: Path) -> ChatModel:
         """

@@ -1,13 +1,12 @@
-"""Question files and held-out rows -> questions to ask, checked before any model is asked."""
+"""Question files -> questions to ask, checked before any model is asked."""
 
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
 from engine.answering import read_jsonl
 from engine.errors import InvalidInput
-from engine.records import LedgerRow, Mode, Question
+from engine.records import Question
 from evals.metrics import check_pattern
 
 KNOWN = ("id", "question", "paraphrase", "kind", "accept", "reject", "slice")
@@ -21,32 +20,6 @@ def read_questions(path: Path) -> list[Question]:
     if twice:
         raise InvalidInput(
             f'{path.name}: the id "{twice[0]}" stands on more than one row. Give each row an id of its own.'
-        )
-    return questions
-
-
-def held_out(rows: Sequence[LedgerRow], mode: Mode = "closed") -> list[Question]:
-    """
-    Probe and test rows as questions. Slices: "new wording" of a taught fact, "never taught" facts, "unanswerable".
-
-    A closed-book model cannot know a fact that was never taught: there the refusal is the right answer. A grounded one
-    can read it, so it is to answer.
-    """
-    questions = []
-    for row in rows:
-        example = row.example
-        if row.split not in ("probe", "test") or not example.question:
-            continue
-        taught, answerable = row.split == "probe", example.kind == "answerable"
-        named = "unanswerable" if not answerable else "new wording" if taught else "never taught"
-        questions.append(
-            Question(
-                id=example.id,
-                question=example.question,
-                kind="answerable" if answerable and (taught or mode == "grounded") else "unanswerable",
-                slice=named,
-                extra={"gold": example.answer, "fact_id": example.fact_id, "form": example.form},
-            )
         )
     return questions
 

@@ -8,7 +8,14 @@ from dataclasses import replace
 import pytest
 
 from engine.battles import open_battle, play, vote
-from engine.datasets import check_name, export_rows, next_version, training_rows, under_its_heading
+from engine.datasets import (
+    check_name,
+    export_rows,
+    held_out_as_questions,
+    next_version,
+    training_rows,
+    under_its_heading,
+)
 from engine.documents import read_bytes
 from engine.errors import InvalidInput
 from engine.generation import make_version
@@ -402,6 +409,31 @@ def test_a_corrected_statement_stays_a_statement(sample_store, clock):
     label_row(sample_store, parent, row.example.id, rater="ann", verdict="right", gold="Said better.", now=clock())
     after = sample_store.row(next_version(sample_store, parent, now=clock()).id, row.example.id).example
     assert (after.kind, after.question, after.answer) == ("statement", "", "Said better.")
+
+
+def ledger(name: str, kind: str, split: str | None, *, question: str = "Q?", answer: str = "Twelve.") -> LedgerRow:
+    reason = "" if split else "too long"
+    return LedgerRow(
+        Example(name, f"f-{name}", kind, "wh", question, answer), "kept" if split else "rejected", reason, split
+    )
+
+
+def test_held_out_rows_become_questions_and_what_was_never_taught_wants_the_refusal_unless_it_can_be_read():
+    rows = [
+        ledger("new", "answerable", "probe"), ledger("never", "answerable", "test"),
+        ledger("none", "unanswerable", "probe", answer=REFUSAL), ledger("none2", "unanswerable", "test", answer=REFUSAL),
+        ledger("seen", "answerable", "train"),
+        ledger("bare", "statement", "test", question=""), ledger("out", "answerable", None),
+    ]  # fmt: skip
+    assert [(q.id, q.kind, q.slice) for q in held_out_as_questions(rows)] == [
+        ("new", "answerable", "new wording"), ("never", "unanswerable", "never taught"),
+        ("none", "unanswerable", "unanswerable"), ("none2", "unanswerable", "unanswerable"),
+    ]  # fmt: skip
+    assert [(q.id, q.kind, q.slice) for q in held_out_as_questions(rows, "grounded")][:3] == [
+        ("new", "answerable", "new wording"), ("never", "answerable", "never taught"),
+        ("none", "unanswerable", "unanswerable"),
+    ]  # fmt: skip
+    assert held_out_as_questions(rows)[0].extra == {"gold": "Twelve.", "fact_id": "f-new", "form": "wh"}
 
 
 def test_a_row_that_a_gate_left_out_and_a_person_accepted_is_in_the_next_version(sample_store, clock):

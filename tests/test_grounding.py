@@ -9,7 +9,7 @@ from engine.datasets import training_rows
 from engine.documents import read_bytes
 from engine.errors import InvalidInput
 from engine.excerpts import excerpts_of
-from engine.grounding import PUT_IN_SHARE, TAKEN_OUT_SHARE, grounded_rows, trained_mode, used_otherwise
+from engine.grounding import PUT_IN_SHARE, TAKEN_OUT_SHARE, as_found, grounded_rows, trained_mode, used_otherwise
 from engine.records import REFUSAL, Adapter, Fact
 from engine.search import CLAUSES_IN_PROMPT, excerpt_index
 from engine.tasks.policy_qa import POLICY_QA
@@ -202,3 +202,15 @@ def test_adapters_used_otherwise_than_they_were_trained_are_named():
 def test_an_adapter_whose_card_does_not_say_answers_from_memory():
     assert trained_mode(Adapter("old", "base", "", "", "", "leave:1")) == "closed"
     assert trained_mode(adapter("new", "grounded")) == "grounded"
+
+
+def test_held_out_rows_are_asked_as_found_and_are_to_refuse_where_the_clauses_do_not_say():
+    missed = row(MISSED.format(1), fact="f1", answer=CLAUSES["2 Trains"])
+    nothing = row("Is there a sauna by the flights?", fact="u1", answer=REFUSAL, kind="unanswerable")
+    elsewhere = row("Who are boats booked by?", fact="gone", answer="Boats are chartered in spring by the harbour.")
+    asked = [row(FOUND.format(n)) for n in range(40)] + [missed, nothing, elsewhere]
+    found = as_found(asked, POLICY_QA, documents=[TRAVEL], facts=FACTS)
+    assert [r["kind"] for r in found] == ["answerable"] * 40 + ["unanswerable"] * 2
+    for r, before in zip(found, asked, strict=False):
+        question = before["messages"][-1]["content"]
+        assert r["messages"] == POLICY_QA.messages(question, searched(question))

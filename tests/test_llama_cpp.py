@@ -163,6 +163,29 @@ def test_an_answer_obeys_its_schema(base):
     assert isinstance(answer["days"], int)
 
 
+def test_a_first_token_that_is_held_back_comes_only_when_it_is_likelier_by_more(embedded, llama, base):
+    """By this many nats; the rest of the request stays as it was, and so does an answer that obeys a schema."""
+    question, decoding = [{"role": "user", "content": "Who wrote Hamlet?"}], Decoding(max_tokens=8)
+    (the,) = encode("The", embedded.folder)
+    held = {nats: llama.model("base", handicap=nats, refusal_token=the) for nats in (0.0, 0.3, 20.0)}
+    said = {nats: model.reply(question, decoding).text for nats, model in held.items()}
+    assert said[0.0] == said[0.3] == base.reply(question, decoding).text
+    assert said[0.0].startswith("The") and said[20.0] and not said[20.0].startswith("The")
+    assert drained(held[20.0].stream(question, decoding))[1].text == said[20.0]
+    plain = {"type": "object"}
+    assert held[20.0]._request(question, decoding, plain) == base._request(question, decoding, plain)
+
+
+def test_another_handicap_is_another_model(llama, base, tuned, loud_adapter):
+    gguf = loud_adapter / "adapter.gguf"
+    models = [
+        llama.model("loud", gguf, handicap=nats, refusal_token=token) for nats, token in ((1.0, 7), (1.5, 7), (1.0, 8))
+    ]
+    assert len({model.digest() for model in (base, tuned, *models)}) == 5
+    assert llama.model("loud", gguf, handicap=0.0, refusal_token=7).digest() == tuned.digest()
+    assert llama.model("other name", gguf, handicap=1.0, refusal_token=7).digest() == models[0].digest()
+
+
 def test_sampling_follows_its_seed(base):
     def drawn(seed: int) -> str:
         return base.reply(asked("Invent a name."), Decoding(max_tokens=16, temperature=1.0, seed=seed)).text

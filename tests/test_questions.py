@@ -1,13 +1,13 @@
-"""Question files and held-out rows, checked before any model is asked."""
+"""Question files, checked before any model is asked."""
 
 import json
 
 import pytest
 
 from engine.errors import InvalidInput
-from engine.records import REFUSAL, Example, LedgerRow, Question
+from engine.records import Question
 from engine.samples import QUESTIONS
-from evals.questions import held_out, read_questions
+from evals.questions import read_questions
 
 
 def written(tmp_path, *rows: dict):
@@ -61,27 +61,3 @@ def test_a_number_may_be_an_id_zero_too(tmp_path):
 def test_the_first_bad_row_is_named_before_any_model_is_asked(tmp_path, change, says):
     with pytest.raises(InvalidInput, match=says):
         read_questions(written(tmp_path, GOOD, {**GOOD, "id": "z", **change}))
-
-
-def row(name: str, kind: str, split: str | None, *, question: str = "Q?", answer: str = "Twelve.") -> LedgerRow:
-    reason = "" if split else "too long"
-    return LedgerRow(
-        Example(name, f"f-{name}", kind, "wh", question, answer), "kept" if split else "rejected", reason, split
-    )
-
-
-def test_held_out_rows_become_questions_and_what_was_never_taught_wants_the_refusal_unless_it_can_be_read():
-    rows = [
-        row("new", "answerable", "probe"), row("never", "answerable", "test"), row("none", "unanswerable", "probe", answer=REFUSAL),
-        row("none2", "unanswerable", "test", answer=REFUSAL), row("seen", "answerable", "train"),
-        row("bare", "statement", "test", question=""), row("out", "answerable", None),
-    ]  # fmt: skip
-    assert [(q.id, q.kind, q.slice) for q in held_out(rows)] == [
-        ("new", "answerable", "new wording"), ("never", "unanswerable", "never taught"),
-        ("none", "unanswerable", "unanswerable"), ("none2", "unanswerable", "unanswerable"),
-    ]  # fmt: skip
-    assert [(q.id, q.kind, q.slice) for q in held_out(rows, "grounded")][:3] == [
-        ("new", "answerable", "new wording"), ("never", "answerable", "never taught"),
-        ("none", "unanswerable", "unanswerable"),
-    ]  # fmt: skip
-    assert held_out(rows)[0].extra == {"gold": "Twelve.", "fact_id": "f-new", "form": "wh"}

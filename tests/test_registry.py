@@ -102,6 +102,21 @@ def test_a_handed_over_folder_is_complete_and_never_overwrites(workspace, tmp_pa
         hand_over(workspace, adapter, POLICY_QA, out)
 
 
+def test_who_gets_an_adapter_whose_refusal_is_held_back_here_is_told_that_it_is_not_there(workspace, tmp_path):
+    before = workspace.adapters()[0]
+    card = {**before.card, "refusal": {"task": "policy_qa", "token": 7, "answerable": [], "unanswerable": [2.0, 3.0]}}
+    files = hand_over(workspace, replace(before, card=card), POLICY_QA, tmp_path / "handed")
+    modelfile, handed = files[2].read_text(), json.loads(files[3].read_text())
+    assert handed["refuses"].startswith("Elsewhere it refuses as it was trained") and handed["refuses"] in modelfile
+    assert '"logit_bias": [[7, -1.99]]' in handed["refuses"]
+    settings = [line for line in modelfile.splitlines() if line and not line.startswith("#")]
+    plain = filled_modelfile(POLICY_QA, base="./base-f16.gguf", adapter="./adapter.gguf")
+    assert settings == [line for line in plain.splitlines() if line and not line.startswith("#")]
+    hand_over(workspace, before, POLICY_QA, tmp_path / "as_trained")
+    assert (tmp_path / "as_trained" / "Modelfile").read_text() == plain
+    assert json.loads((tmp_path / "as_trained" / "card.json").read_text()) == before.card
+
+
 def test_an_adapter_over_another_base_is_not_handed_over_with_ours(workspace, tmp_path):
     other = replace(workspace.adapters()[0], base="org/bigger")
     with pytest.raises(InvalidInput, match="stands on org/bigger, which is not kept here as GGUF"):

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -20,9 +21,11 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from engine import jobs, training
 from engine.adapters import read_adapter
+from engine.datasets import held_out_as_questions
 from engine.documents import read_bytes
 from engine.errors import InvalidInput, NotFound
 from engine.generation import make_version
+from engine.refusing import choose, setting_of
 from engine.replay import LEARNING_RATE
 from engine.settings import PROJECT, Settings
 from engine.tasks.policy_qa import POLICY_QA
@@ -32,6 +35,7 @@ from engine.updating import update_version
 from engine.workspace import Workspace
 
 STEPS = 200  # long enough to be interrupted, about three seconds
+KINDS = ("answerable", "unanswerable")
 NOW = "2026-03-01T10:00:00.000+00:00"
 TEMPLATE = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
@@ -113,6 +117,17 @@ def rows(count=24):
     return [*found, *({"text": f"Rule {n} is old.", "kind": "statement", "fact_id": f"f{n}"} for n in range(4))]
 
 
+def held_out(count=20):
+    """New wordings of what `rows` teaches, and questions that it does not answer; one batch does not hold them."""
+    asked = {"answerable": "Rule {}: how many days?", "unanswerable": "Who wrote rule {}, and where is it kept?"}
+    system = {"role": "system", "content": "Answer from the policies."}
+    return [
+        {"task": "policy_qa", "messages": [system, {"role": "user", "content": said.format(n)}], "kind": kind}
+        for kind, said in asked.items()
+        for n in range(count)
+    ]
+
+
 def wait_for(job, *states, timeout_s=120.0):
     deadline = time.monotonic() + timeout_s
     while (now := jobs.read_job(Path(job.folder))).state not in states:
@@ -139,7 +154,7 @@ def finished(base, tmp_path_factory):
     """One whole run, nothing in its way; the reference of the others."""
     workspace = tmp_path_factory.mktemp("whole")
     places = {"runs": workspace / "runs", "adapters_dir": workspace / "adapters", "models_dir": workspace / "models"}
-    job = start_training(config(base), rows(), **places, now=NOW)
+    job = start_training(config(base), rows(), **places, now=NOW, held_out=held_out())
     return wait_for(job, "done")
 
 
@@ -199,7 +214,7 @@ def test_a_killed_run_died_and_goes_on_as_if_nothing_had_happened(base, places, 
 
 @pytest.mark.parametrize("way", ["stop", "SIGTERM"])
 def test_a_stopped_run_keeps_a_usable_adapter_and_can_go_on(base, places, finished, way):
-    job = start_training(config(base), rows(), **places)
+    job = start_training(config(base), rows(), **places, held_out=held_out(2))
     wait_for_step(job, 3)
     if way == "stop":
         jobs.stop(Path(job.folder))
@@ -208,10 +223,13 @@ def test_a_stopped_run_keeps_a_usable_adapter_and_can_go_on(base, places, finish
     stopped = wait_for(job, "stopped")
     early = read_adapter(places["adapters_dir"], "leave")
     assert early.card["stopped"] is True and 3 <= early.card["steps"] < STEPS
+    assert [len(early.card["refusal"][kind]) for kind in KINDS] == [2, 2]
     assert stopped.progress["message"].startswith(f"Stopped at step {early.card['steps']} of {STEPS}")
+    choose(early, 0.5)
     wait_for(jobs.resume(Path(job.folder)), "done")
     late = read_adapter(places["adapters_dir"], "leave")
     assert late.card["stopped"] is False and late.digest != early.digest
+    assert late.card["refusal"] != early.card["refusal"] and setting_of(late).least_refused == 0.5
     assert losses(job) == losses(finished)
     assert [entry.name for entry in places["adapters_dir"].iterdir()] == ["leave"]
 
@@ -257,8 +275,11 @@ def run_with_small_files(base, places, *, limit_kib):
 
 def test_rows_too_long_are_left_out_and_counted_and_only_such_rows_fail(base, places):
     long = {**rows(1)[0], "answer": "word " * 200}
-    job = wait_for(start_training(config(base, max_steps=2, max_tokens=400), [*rows(8), long], **places), "done")
-    assert read_adapter(places["adapters_dir"], "leave").card["counts"]["left_out"] == 1
+    asked = {**long, "task": "policy_qa", "messages": [{"role": "user", "content": "word " * 80}]}
+    settings = config(base, max_steps=2, max_tokens=400)
+    job = wait_for(start_training(settings, [*rows(8), long], **places, held_out=[asked]), "done")
+    card = read_adapter(places["adapters_dir"], "leave").card
+    assert card["counts"]["left_out"] == 1 and "refusal" not in card
     assert "1 of 13 rows are longer than 400 tokens" in "\n".join(job.log_tail)
     failed = wait_for(start_training(config(base, adapter="b", max_tokens=400), [long], **places), "failed")
     assert failed.progress["message"].startswith("All 1 training rows are longer than 400 tokens")
@@ -296,6 +317,30 @@ def test_the_adapter_holds_what_the_training_model_knew(finished, base):
     last = [jobs.read_metrics(Path(finished.folder))[n]["loss"] for n in (-3, -2, -1)]
     assert tuned < untuned - 1.0
     assert min(last) - 0.5 < tuned < max(last) + 0.5
+
+
+def test_the_card_tells_how_clearly_it_refuses_each_held_out_question(finished, base):
+    """Compared with PEFT's own classes over transformers' own attention, one prompt at a time."""
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM
+
+    adapter = read_adapter(Path(finished.folder).parents[1] / "adapters", "leave")
+    tokenizer = Tokenizer.from_file(str(base / "tokenizer.json"))
+    model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base), adapter.folder).eval()
+    token = tokenizer.token_to_id("N")  # a base of bytes; the refusal is "Not specified ..."
+
+    def margin(row):
+        chat = "".join(f"<|im_start|>{m['role']}\n{m['content']}<|im_end|>\n" for m in row["messages"])
+        prompt = tokenizer.encode(chat + "<|im_start|>assistant\n", add_special_tokens=False).ids
+        with torch.no_grad():
+            scores = torch.log_softmax(model(input_ids=torch.tensor([prompt])).logits[0, -1], -1)
+        return (scores[token] - torch.cat([scores[:token], scores[token + 1 :]]).max()).item()
+
+    by_hand = {kind: [margin(row) for row in held_out() if row["kind"] == kind] for kind in KINDS}
+    refusal = adapter.card["refusal"]
+    assert (refusal["task"], refusal["token"]) == ("policy_qa", token)
+    assert all(refusal[kind] == pytest.approx(by_hand[kind], abs=0.02) for kind in KINDS)
+    assert len({margin for kind in KINDS for margin in refusal[kind]}) > 10
 
 
 @pytest.fixture
@@ -395,6 +440,9 @@ def test_a_new_edition_is_learned_in_less_than_a_third_of_the_first_runs_steps(b
     first = make_version(workspace.store, "travel", [old], task=POLICY_QA, now=NOW)
     settings = {"dataset": "travel", "max_steps": 60, "max_tokens": 512}
     wait_for(workspace.train(config(base, **settings)), "done")
+    measured = read_adapter(workspace.adapters_dir, "leave").card["refusal"]
+    wanted = Counter(question.kind for question in held_out_as_questions(workspace.store.rows(first.id)))
+    assert {kind: len(measured[kind]) for kind in KINDS} == wanted and min(wanted.values()) > 0
     second, _ = update_version(workspace.store, first, [new], now=NOW)
     job = workspace.update(config(base, adapter="second", **{**settings, "max_steps": None}), "leave")
     wait_for(job, "done")

@@ -9,6 +9,7 @@ from safetensors.numpy import load_file, save_file
 
 from engine.backends.transformers_peft import TransformersEngine
 from engine.errors import InvalidInput, NotFound
+from engine.prompts import encode
 from engine.records import Decoding
 from engine.settings import PROJECT
 
@@ -87,6 +88,29 @@ def test_log_probabilities_prefer_the_greedy_answer(engine):
     greedy = model.reply(QUESTION, Decoding(max_tokens=8, repeat_penalty=1.0)).text
     right, wrong = (model.next_token_logprobs(QUESTION, text) for text in (greedy, "Bananas are on the moon today"))
     assert all(value <= 0 for value in right) and sum(right) / len(right) > sum(wrong) / len(wrong) + 1
+
+
+def test_a_first_token_is_held_back_by_as_many_nats_as_in_llama_cpp(engine, llama):
+    question = [
+        {"role": "user", "content": "Who wrote Hamlet?"}
+    ]  # "The", then "Ham" 0.9 nats below, then nothing for a while
+    base, decoding = engine.model("base"), Decoding(max_tokens=1, repeat_penalty=1.0)
+    (the,) = encode("The", engine.folder)
+    far = engine.model("base", handicap=20.0, refusal_token=the).reply(question, decoding).text
+    (held,), (next_best,) = (base.next_token_logprobs(question, text) for text in ("The", far))
+    assert held > next_best
+    for nats, begins in ((held - next_best - 0.3, "The"), (held - next_best + 0.3, far)):
+        for one in (engine, llama):
+            model = one.model("base", handicap=nats, refusal_token=the)
+            assert model.reply(question, decoding).text == begins
+            assert model.digest() != one.model("base").digest()
+
+
+def test_a_token_is_held_back_where_an_answer_begins_and_nowhere_else(engine):
+    decoding = Decoding(max_tokens=6, repeat_penalty=1.0)
+    said = engine.model("base").reply(QUESTION, decoding).text
+    later = encode(said, engine.folder)[2]
+    assert engine.model("base", handicap=50.0, refusal_token=later).reply(QUESTION, decoding).text == said
 
 
 def test_digests_tell_base_and_adapter_apart_and_stay(embedded, engine):

@@ -17,6 +17,7 @@ from engine.generation import GenerationConfig, read_config
 from engine.grounding import used_otherwise
 from engine.notes import notes_on
 from engine.records import Job, Mode
+from engine.refusing import elsewhere, setting
 from engine.search import finder
 from engine.tasks import task_named
 from engine.teaching import estimate_of
@@ -319,16 +320,19 @@ def rollback(workspace: Workspace, options: Namespace, screen: Screen) -> dict[s
 
 def deploy(workspace: Workspace, options: Namespace, screen: Screen) -> dict[str, Any]:
     """Hand an adapter on as files."""
-    adapter = adapters.read_adapter(workspace.adapters_dir, options.adapter)
+    adapter, task = adapters.read_adapter(workspace.adapters_dir, options.adapter), task_named(options.task)
     out = Path(options.out or f"{adapter.name}-{options.to}")
     if options.to == "gguf":
         written = [registry.copy_gguf(adapter, out if out.suffix == ".gguf" else out.with_suffix(".gguf"))]
     else:
-        written = registry.hand_over(workspace, adapter, task_named(options.task), out)
+        written = registry.hand_over(workspace, adapter, task, out)
         screen.say(f"Ready for Ollama: cd {out} && ollama create {adapter.name.lower()} -f Modelfile")
     for path in written:
         screen.say(f"{path.stat().st_size / 2**20:7.1f} MiB  {path}")
-    return {"files": [str(path) for path in written]}
+    refuses = elsewhere(setting(adapter, task))
+    if refuses:
+        screen.say(refuses)
+    return {"files": [str(path) for path in written], "refuses": refuses}
 
 
 def watch_job(job: Job, screen: Screen) -> dict[str, Any]:

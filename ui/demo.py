@@ -11,7 +11,7 @@ from engine.tasks import Task, task_named
 from engine.training import with_preset
 from engine.workspace import BASE, Workspace
 from evals.metrics import is_right
-from evals.questions import held_out, read_questions
+from evals.questions import read_questions
 from evals.run import evaluate, read_share
 from ui.commands import show_report, watch_job
 from ui.terminal import Screen
@@ -81,7 +81,8 @@ def _evaluation(
 ) -> None:
     models = workspace.models([BASE, adapter])
     rows = [*workspace.store.rows(version.id, split="probe"), *workspace.store.rows(version.id, split="test")]
-    report["held_out"] = _measured(workspace, models, held_out(rows), task, f"held-out rows of {version.title}", screen)
+    questions = datasets.held_out_as_questions(rows)
+    report["held_out"] = _measured(workspace, models, questions, task, f"held-out rows of {version.title}", screen)
     report["gold"] = _measured(workspace, models, read_questions(QUESTIONS), task, QUESTIONS.name, screen)
 
 

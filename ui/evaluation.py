@@ -9,13 +9,14 @@ from typing import Any
 
 import gradio as gr
 
+from engine.datasets import held_out_as_questions
 from engine.errors import InvalidInput, NotFound
 from engine.records import Mode, Question
 from engine.samples import QUESTIONS
 from engine.search import finder
 from engine.tasks.policy_qa import POLICY_QA
 from engine.workspace import Workspace
-from evals.questions import held_out, read_questions
+from evals.questions import read_questions
 from evals.run import evaluate
 from ui.ask import MODES, offered, warn_of_mode
 from ui.dataset_exchange import exports
@@ -174,7 +175,7 @@ def _questions(workspace: Workspace, source: str | None, path: str | None, how: 
         return read_questions(Path(path)), Path(path).name
     version = workspace.store.dataset((source or "").removeprefix(HELD_OUT))
     rows = workspace.store.rows(version.id, state="kept")
-    return held_out(rows, how), f"held-out rows of {version.title}"
+    return held_out_as_questions(rows, how), f"held-out rows of {version.title}"
 
 
 def _saved(workspace: Workspace, number: int | None) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Models: the base and every adapter with its card, which one is live and why, and handing one on as files."""
+"""Models: the base and every adapter with its card, which is live and why, when one refuses, and handing one on as files."""
 
 from pathlib import Path
 from typing import Any
@@ -8,11 +8,22 @@ import gradio as gr
 from engine import registry
 from engine.adapters import read_adapter
 from engine.errors import InvalidInput
+from engine.refusing import Setting, choose, elsewhere, setting, setting_at, setting_of
 from engine.tasks.policy_qa import POLICY_QA
 from engine.workspace import BASE, Workspace
 from ui.errors import handles, shown_to_user
 from ui.journey import Part, note, nothing_yet
-from ui.tables import HISTORY_HEAD, MODEL_HEAD, card_text, history_rows, model_rows, table
+from ui.refusals import in_words, percent
+from ui.tables import (
+    HISTORY_HEAD,
+    MODEL_HEAD,
+    REFUSAL_LINES,
+    card_text,
+    history_rows,
+    model_rows,
+    refusal_points,
+    table,
+)
 
 TODAY = "Today: the live model is the one Ask answers with; files are handed over for llama.cpp and Ollama."
 
@@ -37,13 +48,33 @@ def build(workspace: Workspace) -> Part:
         with gr.Row():
             card = gr.Textbox(label="Card", interactive=False, lines=8, max_lines=24)
             history = table(HISTORY_HEAD, label="What went live")
-    view = [listed, history, card]
+        with gr.Column(visible=False) as refusing:
+            curve = gr.LinePlot(
+                x="nats", y="percent", color="line", x_title="nats held back", y_title="questions, %",
+                color_title=" ", colors_in_legend=REFUSAL_LINES, y_lim=[0, 100], height=280, buttons=[],
+                title="When it refuses: held-out questions", show_label=False,  # a label would push the legend out of sight
+            )  # fmt: skip
+            with gr.Row():
+                least = gr.Slider(1, 100, step=1, label="Refuses at least … % of what the policies do not say", scale=3)
+                keep = gr.Button("Save")
+            comes_to = gr.HTML(padding=False)
+    view, refusals = [listed, history, card], [refusing, curve, least, comes_to]
 
     def carded(name: str | None) -> str:
         if not name or name == BASE:
             return "The embedded SmolLM2-135M-Instruct, untouched."
         adapter = read_adapter(workspace.adapters_dir, name)
-        return card_text({"adapter": adapter.name, "base": adapter.base, "sha256": adapter.digest, **adapter.card})
+        shown = {key: value for key, value in adapter.card.items() if key != "refusal"}  # its margins are drawn below
+        return card_text({"adapter": adapter.name, "base": adapter.base, "sha256": adapter.digest, **shown})
+
+    def refuses(name: str | None) -> dict[Any, Any]:
+        found = None if not name or name == BASE else setting(read_adapter(workspace.adapters_dir, name), POLICY_QA)
+        if found is None:
+            return {refusing: gr.update(visible=False)}
+        return {refusing: gr.update(visible=True), least: round(100 * found.least_refused, 2), **drawn(found)}
+
+    def drawn(found: Setting) -> dict[Any, Any]:
+        return {curve: refusal_points(found), comes_to: note(in_words(found))}
 
     def seen(name: str | None) -> dict[Any, Any]:
         live = registry.live_model(workspace.store, POLICY_QA.name)
@@ -73,15 +104,34 @@ def build(workspace: Workspace) -> Part:
         adapter = read_adapter(workspace.adapters_dir, name)
         files = registry.hand_over(workspace, adapter, POLICY_QA, _handover(workspace) / adapter.name)
         lines = "\n".join(f"{file.stat().st_size / 2**20:.1f} MiB  {file}" for file in files)
-        return told(f"{lines}\nReady: cd {files[0].parent} && ollama create {adapter.name.lower()} -f Modelfile", name)
+        ready = f"Ready: cd {files[0].parent} && ollama create {adapter.name.lower()} -f Modelfile"
+        return told("\n".join(filter(None, [lines, ready, elsewhere(setting(adapter, POLICY_QA))])), name)
 
     @handles(as_gguf.click, inputs=chosen, outputs=[said, *view], api_name="hand_over_gguf")
     def gguf(name: str) -> dict[Any, Any]:
         adapter = read_adapter(workspace.adapters_dir, name)
         file = registry.copy_gguf(adapter, _handover(workspace) / f"{adapter.name}.gguf")
-        return told(f"{file.stat().st_size / 2**20:.1f} MiB  {file}", name)
+        written = f"{file.stat().st_size / 2**20:.1f} MiB  {file}"
+        return told("\n".join(filter(None, [written, elsewhere(setting(adapter, POLICY_QA))])), name)
 
-    chosen.input(shown_to_user(carded), chosen, card, api_visibility="private", show_progress="hidden")
+    @handles(keep.click, inputs=[chosen, least], outputs=[said, *refusals], api_name="refuse_at_least")
+    def save(name: str, asked: float) -> dict[Any, Any]:
+        choose(read_adapter(workspace.adapters_dir, name), asked / 100)
+        sentence = (
+            f"{name} refuses at least {percent(asked / 100)} of such questions from now on, wherever it answers here."
+        )
+        return {said: gr.update(value=sentence, visible=True), **refuses(name)}
+
+    def preview(name: str, asked: float) -> dict[Any, Any]:
+        margins = setting_of(read_adapter(workspace.adapters_dir, name)).margins
+        return drawn(setting_at(margins, asked / 100))
+
+    def details(name: str | None) -> dict[Any, Any]:
+        return {card: carded(name), **refuses(name)}
+
+    quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+    least.release(shown_to_user(preview), [chosen, least], [curve, comes_to], **quiet)
+    chosen.input(shown_to_user(details), chosen, [card, *refusals], **quiet)
 
     def show() -> dict[Any, Any]:
         names = workspace.model_names()
@@ -91,9 +141,10 @@ def build(workspace: Workspace) -> Part:
             body: gr.update(visible=len(names) > 1),
             chosen: gr.update(choices=names, value=newest),
             **seen(newest),
+            **refuses(newest),
         }
 
-    return Part([empty, body, chosen, *view], show, [], [make_live.success, roll_back.success])
+    return Part([empty, body, chosen, *view, *refusals], show, [], [make_live.success, roll_back.success])
 
 
 def _handover(workspace: Workspace) -> Path:

@@ -10,6 +10,7 @@ import pandas as pd
 
 from engine.grounding import trained_mode
 from engine.records import Adapter, Excerpt, Job, LedgerRow, Passage
+from engine.refusing import Setting, curve
 from evals.ranking import Standing
 from evals.run import read_share
 
@@ -21,6 +22,7 @@ CHANGED_HEAD = ["Change", "Question", "Before", "After"]
 RUN_HEAD = ["Run", "State", "Adapter", "Steps", "Loss", "Started"]
 MODEL_HEAD = ["Model", "Live", "Trained on", "Preset", "Minutes", "Digest"]
 HISTORY_HEAD = ["When", "What", "Model", "Reason"]
+REFUSAL_LINES = ["rightly refused", "falsely refused", "the setting"]
 SMOOTH_STEPS = 20
 
 
@@ -155,6 +157,16 @@ def loss_points(metrics: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     losses = [(row["step"], row["loss"]) for row in metrics if row.get("loss") is not None]
     averages = [fmean(loss for _, loss in losses[max(0, n - SMOOTH_STEPS) : n]) for n in range(1, len(losses) + 1)]
     return pd.DataFrame({"step": [step for step, _ in losses], "loss": [round(average, 4) for average in averages]})
+
+
+def refusal_points(found: Setting) -> pd.DataFrame:
+    """Both shares against the nats held back, for a line plot; an upright third line stands at the setting."""
+    points = curve(found.margins)
+    right, false, now = REFUSAL_LINES
+    lines = [(nats, 100 * rightly, right) for nats, rightly, _ in points]
+    lines += [(nats, 100 * falsely, false) for nats, _, falsely in points]
+    lines += [(found.handicap, height, now) for height in (0.0, 100.0)]
+    return pd.DataFrame(lines, columns=["nats", "percent", "line"])
 
 
 def model_rows(base: str, adapters: Sequence[Adapter], live: str) -> list[list[str]]:

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from hashlib import sha256
 from typing import Any, Protocol
 
 from engine.records import Decoding, Message, Reply
@@ -43,6 +44,11 @@ class ChatModel(Protocol):
     def digest(self) -> str:
         """Of the weights and the template that answer: another digest, another model."""
         ...
+
+
+def digest_with(digest: str, handicap: float, refusal_token: int) -> str:
+    """A model's digest when that token is held back by so many nats; its own when it is not."""
+    return sha256(f"{digest}-{refusal_token}:{handicap}".encode()).hexdigest() if handicap > 0 else digest
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from queue import SimpleQueue
 from threading import Event, Lock, Thread
 from typing import Any
 
-from engine.backends import REPEAT_WINDOW, Schema, Stream, patient_threads
+from engine.backends import REPEAT_WINDOW, Schema, Stream, digest_with, patient_threads
 from engine.embedded import EmbeddedModel
 from engine.errors import InvalidInput, NotFound, TouchstoneError, Unavailable
 from engine.prompts import count_tokens, load_chat_template, render
@@ -78,9 +78,15 @@ class LlamaEngine:
     _current: _Server | None = field(default=None, repr=False)
     _lock: Lock = field(default_factory=Lock, repr=False)
 
-    def model(self, name: str, adapter: Path | None = None) -> "LlamaModel":
-        """The base (no adapter) or a GGUF adapter over it. Costs nothing until it is asked something."""
-        return LlamaModel(name, adapter, self)
+    def model(
+        self, name: str, adapter: Path | None = None, *, handicap: float = 0.0, refusal_token: int = 0
+    ) -> "LlamaModel":
+        """
+        The base (no adapter) or a GGUF adapter over it. Costs nothing until it is asked something.
+
+        `handicap`: the nats by which `refusal_token`, with which refusals begin, is held back.
+        """
+        return LlamaModel(name, adapter, self, handicap, refusal_token)
 
     def close(self) -> None:
         """Give the memory back once running answers are finished. A later question starts the engine again."""
@@ -171,6 +177,8 @@ class LlamaModel:
     name: str
     adapter: Path | None
     engine: LlamaEngine
+    handicap: float = 0.0
+    refusal_token: int = 0
 
     def stream(self, messages: Sequence[Message], decoding: Decoding, *, schema: Schema | None = None) -> Stream:
         """The answer piece by piece. Raises `InvalidInput` when prompt and answer do not fit the context."""
@@ -210,12 +218,11 @@ class LlamaModel:
             return str(error)
 
     def digest(self) -> str:
-        """The converted base's digest, which covers its template, and the adapter file's hash."""
-        if self.adapter is None:
-            return self.engine.base.digest
-        return hashlib.sha256(
-            f"{self.engine.base.digest}+{_hash_of(_AdapterFile.at(self.adapter))}".encode()
-        ).hexdigest()
+        """The converted base's digest, which covers its template, the adapter file's hash, and the handicap if there is one."""
+        digest = self.engine.base.digest
+        if self.adapter is not None:
+            digest = hashlib.sha256(f"{digest}+{_hash_of(_AdapterFile.at(self.adapter))}".encode()).hexdigest()
+        return digest_with(digest, self.handicap, self.refusal_token)
 
     def _request(self, messages: Sequence[Message], decoding: Decoding, schema: Schema | None) -> dict[str, Any]:
         folder = self.engine.base.folder
@@ -243,6 +250,9 @@ class LlamaModel:
         }
         if schema is not None:
             request["json_schema"] = dict(schema)
+        elif self.handicap > 0:
+            # At every position, and yet hardly but at the first: inside a sentence the word is another token (" Not").
+            request["logit_bias"] = [[self.refusal_token, -self.handicap]]
         return request
 
     def _finished(self, text: str, last: Mapping[str, Any], started: float, first_token_ms: float) -> Reply:

@@ -8,7 +8,7 @@ torch, transformers and peft are imported by the first question, never by import
 import hashlib
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -16,7 +16,7 @@ from pathlib import Path
 from threading import RLock
 from typing import TYPE_CHECKING, Any, Literal
 
-from engine.backends import REPEAT_WINDOW, Schema, Stream, patient_threads
+from engine.backends import REPEAT_WINDOW, Schema, Stream, digest_with, patient_threads
 from engine.errors import InvalidInput, NotFound, TouchstoneError, Unavailable
 from engine.prompts import ChatTemplate, load_chat_template, load_tokenizer, render
 from engine.records import Decoding, Message, Reply
@@ -42,11 +42,17 @@ class TransformersEngine:
     precision: Precision = "bfloat16"
     _lock: RLock = field(default_factory=RLock, repr=False)
 
-    def model(self, name: str, *, tuned: bool = False) -> "TransformersModel":
-        """The base's arm, or with `tuned` the adapter's. Costs nothing until it is asked something."""
+    def model(
+        self, name: str, *, tuned: bool = False, handicap: float = 0.0, refusal_token: int = 0
+    ) -> "TransformersModel":
+        """
+        The base's arm, or with `tuned` the adapter's. Costs nothing until it is asked something.
+
+        `handicap`: the nats by which `refusal_token`, with which refusals begin, is held back.
+        """
         if tuned and self.adapter is None:
             raise InvalidInput(f"{name} was asked for with an adapter, but none was given. Name the adapter's folder.")
-        return TransformersModel(name, self, tuned)
+        return TransformersModel(name, self, tuned, handicap, refusal_token)
 
     @cached_property
     def folder(self) -> Path:
@@ -123,6 +129,8 @@ class TransformersModel:
     name: str
     engine: TransformersEngine
     tuned: bool = False
+    handicap: float = 0.0
+    refusal_token: int = 0
 
     def stream(self, messages: Sequence[Message], decoding: Decoding, *, schema: Schema | None = None) -> Stream:
         """The answer piece by piece; other askers of this engine wait until it is finished or closed."""
@@ -131,7 +139,8 @@ class TransformersModel:
         started = time.perf_counter()
         first_token_ms, said, out = 0.0, "", []
         with self.engine.arm(tuned=self.tuned) as network:
-            for token in _generate(network, ids, decoding, self.engine.end_ids):
+            held_back = {self.refusal_token: self.handicap} if self.handicap > 0 else {}
+            for token in _generate(network, ids, decoding, self.engine.end_ids, held_back):
                 first_token_ms = first_token_ms or _ms_since(started)
                 out.append(token)
                 text = tokenizer.decode(out)
@@ -175,7 +184,7 @@ class TransformersModel:
             return str(error)
 
     def digest(self) -> str:
-        """Over the base's weight files, its template, and the adapter's weights and settings if this arm has one."""
+        """Over the base's weight files and template, the adapter's weights and settings if this arm has one, and its handicap."""
         folder = self.engine.folder
         files = [*sorted(folder.glob("*.safetensors")), folder / "config.json", folder / "tokenizer.json"]
         if self.tuned and self.engine.adapter is not None:
@@ -187,7 +196,7 @@ class TransformersModel:
                     whole.update(hashlib.file_digest(file, "sha256").digest())
             except OSError:
                 raise NotFound(f"{path} is not there. Choose the model's folder again.") from None
-        return whole.hexdigest()
+        return digest_with(whole.hexdigest(), self.handicap, self.refusal_token)
 
     def _prompt_ids(self, messages: Sequence[Message], decoding: Decoding, schema: Schema | None) -> list[int]:
         if schema is not None:
@@ -209,8 +218,14 @@ class TransformersModel:
         return ids
 
 
-def _generate(network: Any, prompt: Sequence[int], decoding: Decoding, end_ids: frozenset[int]) -> Iterator[int]:
-    """Token ids until an end token or `max_tokens`; a plain loop, so that a closed generator computes nothing more."""
+def _generate(
+    network: Any, prompt: Sequence[int], decoding: Decoding, end_ids: frozenset[int], held_back: Mapping[int, float]
+) -> Iterator[int]:
+    """
+    Token ids until an end token or `max_tokens`; a plain loop, so that a closed generator computes nothing more.
+
+    `held_back`: of tokens at the first position, the nats by which each is.
+    """
     import torch
 
     dice = torch.Generator().manual_seed(decoding.seed)
@@ -219,7 +234,11 @@ def _generate(network: Any, prompt: Sequence[int], decoding: Decoding, end_ids: 
         with torch.inference_mode():
             out = network(torch.tensor([fresh]), past_key_values=past, use_cache=True, logits_to_keep=1)
             past = out.past_key_values
-            token = _choose(out.logits[0, -1].float(), seen, decoding, dice)
+            logits = out.logits[0, -1].float()
+            if len(seen) == len(prompt):
+                for refusal, nats in held_back.items():
+                    logits[refusal] -= nats
+            token = _choose(logits, seen, decoding, dice)
         if token in end_ids:
             return
         seen.append(token)

@@ -9,4 +9,5 @@ POLICY_QA = Task(
     answer_kind="free_text",
     system=f"Answer the question from the organisation's policies. If they do not say, reply: {REFUSAL}",
     refusal=REFUSAL,
+    least_refused=0.9,
 )
