@@ -29,6 +29,8 @@ def merge_gguf(base: Path, adapter: Path, out: Path) -> None:
     alpha = float(added.fields["adapter.lora.alpha"].contents())
     parts = {tensor.name: np.asarray(tensor.data, dtype=np.float32) for tensor in added.tensors}
     reader = GGUFReader(base)
+    if not {name.rpartition(".lora_")[0] for name in parts} <= {tensor.name for tensor in reader.tensors}:
+        raise InvalidInput(f"The adapter {adapter.name} has weights that {base.name} lacks. Train it on this base.")
     draft = out.with_name(f"{out.name}.{os.getpid()}.part")
     writer = GGUFWriter(draft, "llama")
     for name, field in reader.fields.items():
@@ -48,8 +50,6 @@ def merge_gguf(base: Path, adapter: Path, out: Path) -> None:
         else:
             eight_bits = quantize(merged, GGMLQuantizationType.Q8_0)
             writer.add_tensor(tensor.name, eight_bits, raw_dtype=GGMLQuantizationType.Q8_0)
-    if parts:
-        raise InvalidInput(f"The adapter {adapter.name} has weights that {base.name} lacks. Train it on this base.")
     try:
         writer.write_header_to_file()
         writer.write_kv_data_to_file()

@@ -40,11 +40,13 @@ def test_every_matrix_is_the_base_and_the_adapter_to_eight_bits(embedded, loud_a
     assert np.array_equal(base["output_norm.weight"], sum_of_both["output_norm.weight"])
 
 
-def test_the_merged_file_answers_as_the_adapter_does_and_not_as_the_base(embedded, llama, loud_adapter, merged):
+def test_the_merged_file_begins_to_answer_as_the_adapter_does_and_not_as_the_base(
+    embedded, llama, loud_adapter, merged
+):
     engine = LlamaEngine(replace(embedded, gguf=merged), threads=Settings.read().threads)
     asked = [{"role": "user", "content": "Name a colour."}]
     said = [
-        model.reply(asked, Decoding(max_tokens=4, repeat_penalty=1.0)).text
+        model.reply(asked, Decoding(max_tokens=2, repeat_penalty=1.0)).text
         for model in (engine.model("merged"), llama.model("loud", loud_adapter / "adapter.gguf"), llama.model("base"))
     ]
     engine.close()
@@ -54,8 +56,6 @@ def test_the_merged_file_answers_as_the_adapter_does_and_not_as_the_base(embedde
 def test_an_adapter_of_another_base_is_refused_and_nothing_is_left(embedded, random_adapter, tmp_path):
     folder = random_adapter(tmp_path / "peft", layers=[0], rank=2)
     to_gguf(folder, embedded.folder, tmp_path / "a.gguf")
-    other = tmp_path / "other.gguf"
-    merge_gguf(embedded.gguf, tmp_path / "a.gguf", other)
     with pytest.raises(InvalidInput, match="has weights that"):
         merge_gguf(tmp_path / "a.gguf", tmp_path / "a.gguf", tmp_path / "out.gguf")
     assert not (tmp_path / "out.gguf").exists()

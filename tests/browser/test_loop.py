@@ -114,7 +114,7 @@ def test_a_dataset_is_made_watched_read_and_judged_by_keyboard_and_the_label_is_
         page.goto(url)
         open_tab(page, "Dataset")
         page.locator("input[type=file]").first.set_input_files(tmp_path / "leave.md")
-        expect(page.get_by_text("leave.md")).to_be_visible()
+        expect(page.get_by_text("leave.md")).to_be_visible(timeout=60_000)
         page.get_by_role("button", name="Generate", exact=True).click()
         expect(page.locator("#dataset-funnel")).to_contain_text("Proposed", timeout=60_000)
         expect(page.locator("#dataset-status")).to_contain_text("Generating policies:1")
