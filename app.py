@@ -161,7 +161,7 @@ def _arguments_of_the_loop(verb: Verb) -> None:
     study = verb(
         "study", "recipes side by side: policies × recipes × budgets × seeds, each trained and asked its gold questions"
     )
-    study.add_argument("plan", metavar="PLAN.json", help="what to compare; docs/learning.md shows one")
+    study.add_argument("plan", metavar="PLAN.json", help="what to compare; README shows one")
     verb("leaderboard", "ranking from the votes, with intervals")
     export = verb("export", "votes and labels as training data")
     export.add_argument("--what", default="sft", choices=("sft", "raw"))

@@ -269,7 +269,7 @@ class Workspace:
 
     def shipped(self, name: str, adapter: Path) -> ChatModel:
         """
-        The embedded model merged with an adapter that is part of the product, made now if it is not there (3 s, 145 MB).
+        The embedded model merged with an adapter that is part of the product, made now if it is not there (some seconds, 145 MB).
 
         Raises what `merge_gguf` raises.
         """
