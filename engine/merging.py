@@ -1,7 +1,8 @@
 """An adapter computed into its base: one GGUF at 8 bits a weight, for a model that is only ever asked as tuned.
 
 llama.cpp computes an adapter beside the base and no two adapters in one batch. Where thousands of short questions go to one
-adapter, the merged file answers more of them (64 questions of the writer: 4.7 a second instead of 3.3, once), and two of them work without taking turns.
+adapter, the merged file answers more of them (64 of the writer's, once: 4.7 a second instead of 3.3), and two of them work
+without taking turns.
 Not for comparing base and tuned: those share one copy of the base's weights, unrounded.
 """
 
