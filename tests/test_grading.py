@@ -48,7 +48,8 @@ def test_a_json_answer_is_right_when_every_field_is_and_lists_may_stand_in_any_o
 
 
 def test_a_json_answer_is_measured_field_by_field():
-    form = grade('{"eligible": true, "violated": ["notice"], "approvers": []}', wanting(DECISION), "json", decision="eligible").form  # fmt: skip
+    said = '{"eligible": true, "violated": ["notice"], "approvers": []}'
+    form = grade(said, wanting(DECISION), "json", decision="eligible").form
     assert dict(form.fields) == {"eligible": False, "violated": False, "approvers": False}
     assert form.sets == {"violated": pytest.approx(2 / 3), "approvers": 0.0}  # 2*1/(1+2); one empty list
     assert form.decided is True and form.valid

@@ -132,7 +132,9 @@ def test_a_question_asked_twice_is_answered_rightly_twice_once_or_never():
 
 
 def test_how_sure_it_was_stands_beside_how_often_it_was_right():
-    found = reliability([judged(KNOWN, "25", confidence=0.92), judged(KNOWN, "no", confidence=1.0), judged(UNKNOWN, "no", confidence=0.31), judged(KNOWN, "25")])  # fmt: skip
+    said = [("25", 0.92), ("no", 1.0), ("hm", 0.31)]
+    sure = [judged(KNOWN, answer, confidence=confidence) for answer, confidence in said]
+    found = reliability([*sure, judged(KNOWN, "25")])
     assert [(tenth["from"], tenth["share"]["right"], tenth["share"]["of"]) for tenth in found] == [
         (0.3, 0, 1),
         (0.9, 1, 2),
