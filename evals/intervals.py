@@ -39,6 +39,11 @@ def percent(share: float) -> str:
     return f"{shown:.1f} %" if shown < 10 or 90 < shown < 100 else f"{shown:.0f} %"
 
 
+def p_words(p_value: float) -> str:
+    """As it is read: "p = 0.03", "p below 0.0001"."""
+    return "p below 0.0001" if p_value < 1e-4 else f"p = {p_value:.2g}"
+
+
 def share(right: int, of: int, *, confidence: float = CONFIDENCE) -> Share:
     """
     A proportion with its Wilson score interval (two-sided).

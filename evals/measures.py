@@ -12,6 +12,27 @@ from engine.tasks import AnswerKind
 from evals.grading import HITS, OTHER, Grade, as_label, exact_match, gold_of
 from evals.intervals import share
 
+SHOWN: Mapping[AnswerKind, Mapping[str, str]] = {
+    "free_text": {
+        "questions": "questions right",
+        "paraphrases": "other wordings right",
+        "unanswerable": "rightly refused",
+        "invented": "made an answer up",
+        "false_refusals": "falsely refused",
+        "token_f1": "words shared (F1)",
+    },
+    "label": {"accuracy": "labels right", "macro_f1": "macro F1"},
+    "json": {
+        "overall": "wholly right",
+        "valid": "valid JSON",
+        "false_approvals": "falsely approved",
+        "false_rejections": "falsely rejected",
+        "entity_f1": "entity F1",
+    },
+    "ranking": {"hit_1": "first one right", "hit_5": "among the first five", "mrr": "MRR"},
+}
+"""What of the measures stands in a table, by kind of answer: key -> how it is headed."""
+
 
 @dataclass(frozen=True)
 class Judged:

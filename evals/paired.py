@@ -37,20 +37,25 @@ class ScoreChange:
     high: float
 
 
-def change(before: Sequence[bool], after: Sequence[bool], clusters: Sequence[str], *, seed: int = SEED) -> Change:
+def change(
+    before: Sequence[bool], after: Sequence[bool], clusters: Sequence[str], *, seed: int = SEED, fewest: int = 1
+) -> Change:
     """
     Right or wrong, before and after, in the same order. `clusters`: the fact each question is about.
 
     The p-value is exact McNemar's over the questions. The interval is `bootstrap`'s with two made-up facts beside the real ones,
     a question fixed and a question broken: without them, two models that never differed would leave an interval of no width.
-    Source of the two: Bonett & Price 2012, doi:10.3102/1076998611411915, who add them to the counts.
+    Source of the two: Bonett & Price 2012, doi:10.3102/1076998611411915, who add them to the counts. Of fewer than `fewest`
+    questions nothing is claimed: -1 to 1.
     """
     pairs = list(zip(before, after, strict=True))
     fixed = sum(b and not a for a, b in pairs)
     broken = sum(a and not b for a, b in pairs)
     differences = [float(b) - float(a) for a, b in pairs]
     made_up = ["\0fixed", "\0broken"]  # no fact of ours is named so
-    low, high = bootstrap([*differences, 1.0, -1.0], [*clusters, *made_up], seed=seed) if pairs else (-1.0, 1.0)
+    low, high = -1.0, 1.0
+    if len(pairs) >= fewest:
+        low, high = bootstrap([*differences, 1.0, -1.0], [*clusters, *made_up], seed=seed)
     return Change(
         of=len(pairs),
         facts=len(set(clusters)),

@@ -47,7 +47,7 @@ def sliced(
         if len(held) < len(facets):
             once.setdefault(tuple(held), key)
     changes = {
-        key: change([before[n] for n in held], [after[n] for n in held], [clusters[n] for n in held])
+        key: change([before[n] for n in held], [after[n] for n in held], [clusters[n] for n in held], fewest=fewest)
         for held, key in once.items()
     }
     judged = [key for key, found in changes.items() if found.of >= fewest]
