@@ -16,7 +16,7 @@ from engine.tasks import Task
 from evals.asked import About, Sources, about, facets_of
 from evals.baselines import trivial_answers
 from evals.examples import telling
-from evals.gate import Evidence, Verdict, judge
+from evals.gate import Evidence, Finding, Verdict, judge
 from evals.grading import grade
 from evals.measures import Judged, consistency, measure, reliability
 from evals.paired import Change, change, score_change
@@ -68,6 +68,9 @@ def verdict_on(report: Mapping[str, Any], first: str, second: str, rules: Rules)
     """What the gate says today of two models of a report. Raises InvalidInput for a report from before there were verdicts."""
     if report.get("format") != FORMAT:
         raise InvalidInput("This report was made before there were verdicts. Run the evaluation again.")
+    for pair in report["pairs"]:
+        if (pair["first"], pair["second"]) == (first, second) and report["rules"] == asdict(rules):
+            return Verdict(**{**pair["verdict"], "findings": [Finding(**each) for each in pair["verdict"]["findings"]]})
     return judge(evidence_of(report, first, second, rules), rules)
 
 

@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -84,6 +84,9 @@ def test_an_old_report_is_judged_by_todays_rules(report, tmp_path):
     path = tmp_path / "r.json"
     path.write_text(as_json(report))
     saved = read_report(path)
+    assert asdict(verdict_on(saved, "base", "tuned", Rules())) == asdict(
+        verdict_on(saved | {"pairs": []}, "base", "tuned", Rules())
+    )
     loose = Rules(better=False, beats_trivial=False, margin=1.0)
     assert verdict_on(saved, "base", "tuned", loose).outcome == "promote"
     assert verdict_on(saved, "base", "tuned", replace(loose, margin=0.05)).outcome == "do not promote"
