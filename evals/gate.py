@@ -87,7 +87,7 @@ def _headline(evidence: Evidence, outcome: Outcome, findings: Sequence[Finding])
         return f"Do not promote {evidence.second}. {seen} {sum(f.state == 'broken' for f in findings)} of {len(findings)} rules are broken."
     wanted = [finding for finding in findings if finding.state == "open" and finding.more]
     most = max(wanted, key=lambda finding: finding.more or 0, default=None)
-    settle = f" About {most.more:,} more {most.of_which} would probably settle it." if most and most.more else ""
+    settle = f" {_about(most.more)} more {most.of_which} would probably settle it." if most and most.more else ""
     return f"Not enough evidence for {evidence.second}. {seen}{settle}"
 
 
@@ -119,9 +119,9 @@ def _open(rule: str, found: Change, rules: Rules, says: str) -> Finding:
         return Finding(rule, "open", f"{says} No practical number of questions would tell.")
     more = max(needed - found.of, 1)
     if found.value > 0:
-        return Finding(rule, "open", f"{says} If it goes on like this, about {more:,} more questions will.", more)
+        return Finding(rule, "open", f"{says} If it goes on like this, {_about(more).lower()} more questions will.", more)
     seen = f"{says} No gain was seen; if there is one, it is below {100 * max(found.high, 0.0):.1f} points."
-    return Finding(rule, "open", f"{seen} About {more:,} more questions would show one of {100 * rules.worth:g}.", more)
+    return Finding(rule, "open", f"{seen} {_about(more)} more questions would show one of {100 * rules.worth:g}.", more)
 
 
 def needed_for(found: Change, worth: float) -> int | None:
@@ -157,7 +157,7 @@ def _slices(slices: Sequence[Slice], rules: Rules) -> Finding:
     if suspected:
         needed = [(each, needed_for(_turned(each.change), rules.worth)) for each in suspected]
         more = max((max(n - each.change.of, 1) for each, n in needed if n), default=None)
-        there = f" About {more:,} more questions there would tell." if more else ""
+        there = f" {_about(more)} more questions there would tell." if more else ""
         says = f"Perhaps worse in {_named(suspected)}; it may be chance.{there}"
         return Finding(rule, "open", says, more, f"questions of {suspected[0].title}")
     few = len(slices) - len(judged)
@@ -214,7 +214,7 @@ def _within(happened: Share, limit: float, what: str, which: str) -> Finding:
         says = f"{seen}: {percent(happened.value)}, not below the {percent(limit)} allowed, though it may be chance."
         return Finding(rule, "open", says, None, which)
     says = f"{seen}: it may still be {percent(high)}, and {percent(limit)} are allowed. If it goes on like this, "
-    says += f"{more:,} more {which} would show it."
+    says += f"{_about(more).lower()} more {which} would show it."
     return Finding(rule, "open", says, more, which)
 
 
@@ -246,3 +246,9 @@ def _slower(before: Mapping[str, Any], after: Mapping[str, Any], rules: Rules) -
 
 def _points(found: Change) -> str:
     return f"{100 * found.value:+.1f} points of a hundred ({100 * found.low:+.1f} to {100 * found.high:+.1f})"
+
+
+def _about(more: int) -> str:
+    """ "About 640": two figures of it, rounded up, because no more of them is known."""
+    unit = 10 ** max(0, len(str(more)) - 2)
+    return f"About {-(-more // unit) * unit:,}"
