@@ -156,6 +156,9 @@ def _arguments_of_the_loop(verb: Verb) -> None:
     evaluate.add_argument("--questions", required=True, metavar="F.jsonl")
     evaluate.add_argument("--out", metavar="report.json", help="the whole report as data")
     evaluate.add_argument("--html", metavar="report.html", help="the report to read and pass on: one file, no script")
+    evaluate.add_argument(
+        "--judge", default="", metavar="MODEL", help="a model that compares the answers too; the rules do not hear it"
+    )
     for asked in (answer, evaluate):
         asked.add_argument("--task", default="policy_qa", choices=TASKS)
         asked.add_argument("--mode", default="closed", choices=MODES, help=MODE_HELP)

@@ -119,7 +119,9 @@ def _open(rule: str, found: Change, rules: Rules, says: str) -> Finding:
         return Finding(rule, "open", f"{says} No practical number of questions would tell.")
     more = max(needed - found.of, 1)
     if found.value > 0:
-        return Finding(rule, "open", f"{says} If it goes on like this, {_about(more).lower()} more questions will.", more)
+        return Finding(
+            rule, "open", f"{says} If it goes on like this, {_about(more).lower()} more questions will.", more
+        )
     seen = f"{says} No gain was seen; if there is one, it is below {100 * max(found.high, 0.0):.1f} points."
     return Finding(rule, "open", f"{seen} {_about(more)} more questions would show one of {100 * rules.worth:g}.", more)
 

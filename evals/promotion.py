@@ -6,6 +6,7 @@ from typing import Any
 
 from engine.answering import Find
 from engine.backends import ChatModel
+from engine.calls import Caller, StoredCalls
 from engine.errors import InvalidInput, TouchstoneError
 from engine.records import Question
 from engine.registry import Grounds, live_model
@@ -14,6 +15,7 @@ from engine.tasks import Task
 from engine.workspace import Workspace
 from evals.asked import Sources
 from evals.gate import Verdict
+from evals.judges import judged_pair
 from evals.report import FORMAT, complete, verdict_on
 from evals.rules import Rules, read_rules
 from evals.run import Watch, evaluate
@@ -56,15 +58,22 @@ def measure_models(
     find: Find,
     mode: str = "closed",
     source: str = "",
+    judge: ChatModel | None = None,
     watch: Watch | None = None,
 ) -> dict[str, Any]:
-    """Ask the models, judge them by the workspace's rules and keep the report. Raises what `evaluate` and `read_rules` raise."""
+    """
+    Ask the models, judge them by the workspace's rules and keep the report. Raises what `evaluate` and `read_rules` raise.
+
+    `judge`: a model that compares the answers too; the rules do not hear it, and when it fails the report says so.
+    """
     rules = read_rules(
         workspace.settings.workspace
     )  # before hours of asking: a file that cannot be read is told at once
     measured = evaluate(models, questions, task, find=find, mode=mode, source=source, watch=watch)
     digests = {model.name: _digest(model) for model in models}
     report = complete(measured, questions, task, sources=Sources.of(workspace.store), digests=digests, rules=rules)
+    if judge is not None:
+        report["judges"] = _compared_by(judge, workspace, task, report)
     names = [model.name for model in models]
     workspace.store.add_evaluation(task=task.name, questions=source, models=names, report=report, now=workspace.now())
     return report
@@ -104,6 +113,19 @@ def promote(workspace: Workspace, task: Task, name: str, *, reason: str = "", ov
     grounds = Grounds(found.outcome, found.evaluation_id, override.strip() if against else "")
     make_live(workspace, task, name, reason=reason.strip(), grounds=grounds)
     return found
+
+
+def _compared_by(judge: ChatModel, workspace: Workspace, task: Task, report: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """A row a pair; what stands there is kept, so the same judge is not paid twice for the same words."""
+    caller = Caller(judge, StoredCalls(workspace.store, workspace.now))
+    voted = [pair for pair in workspace.store.voted_battles() if pair[0].task == task.name]
+    rows: list[dict[str, Any]] = []
+    for pair in report["pairs"]:
+        try:
+            rows.append(judged_pair(caller, report, pair["first"], pair["second"], voted))
+        except TouchstoneError as problem:
+            rows.append({"judge": judge.name, "first": pair["first"], "second": pair["second"], "error": str(problem)})
+    return rows
 
 
 def _holds(report: Mapping[str, Any], digests: Mapping[str, str]) -> bool:

@@ -59,6 +59,7 @@ def complete(
         "trivial": {name: [bool(each.grade and each.grade.right) for each in found] for name, found in trivial.items()},
         "rules": asdict(rules),
     }
+    report["judges"] = []
     first, *others = judged
     report["pairs"] = [_pair(report, first, other, judged, rules, sources) for other in others]
     return report

@@ -105,7 +105,7 @@ def test_equal_models_go_live_in_few_of_many_comparisons():
     ("invented", "outcome", "says"),
     [
         ((3, 60), "promote", "at most 12 %"),  # exact one-sided bound of 3 of 60: 12.4 %
-        ((9, 60), "not enough evidence", "about 34 more questions without an answer would show it"),
+        ((9, 60), "not enough evidence", "about 140 more questions without an answer would show it"),
         ((30, 60), "do not promote", "at least 39 %"),  # 38.7 %
         ((13, 60), "not enough evidence", "not below the 20 % allowed"),
         ((0, 0), "not enough evidence", "None of the questions without an answer was asked. At least 14 are needed"),  # .8^14 < 5 %

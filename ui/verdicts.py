@@ -11,6 +11,7 @@ from engine.search import finder
 from engine.tasks import task_named
 from engine.workspace import BASE, Workspace
 from evals import promotion
+from evals.intervals import Share
 from evals.questions import read_questions
 from evals.report import as_json
 from evals.reporting.page import columns, page, table
@@ -29,6 +30,7 @@ def evaluate_models(workspace: Workspace, options: Namespace, screen: Screen) ->
     questions = read_questions(Path(options.questions))
     models = workspace.models([name.strip() for name in options.models.split(",") if name.strip()])
     files = {name: writable(given) for name in ("out", "html") if (given := getattr(options, name))}
+    judge = workspace.model(options.judge) if options.judge else None
     warn_of_mode(workspace, [model.name for model in models], options.mode, screen)
     report = promotion.measure_models(
         workspace,
@@ -38,6 +40,7 @@ def evaluate_models(workspace: Workspace, options: Namespace, screen: Screen) ->
         find=finder(workspace.store, options.mode),
         mode=options.mode,
         source=Path(options.questions).name,
+        judge=judge,
         watch=screen.watch,
     )
     show_report(report, screen)
@@ -67,6 +70,21 @@ def show_report(report: Mapping[str, Any], screen: Screen) -> None:
             found = worst["change"]
             rights = f"{found['before']} right before, {found['after']} now, of {found['of']}"
             screen.say(f"Of {pair['second']} the worst slice is “{worst['title']}”: {rights}.")
+    for row in report["judges"]:
+        screen.say(f"The judge {row['judge']} on {row['second']} against {row['first']}: {_judged(row)}")
+
+
+def _judged(row: Mapping[str, Any]) -> str:
+    """What a judge model came to, and how far people agree with it."""
+    if "error" in row:
+        return str(row["error"])
+    found = row["agreement"]
+    people = (
+        f"it agrees with people on {Share(**found['votes'])} votes"
+        if found
+        else "nobody has voted, so its word is unproven"
+    )
+    return f"better in {row['prefers_second']} of {row['of']}, worse in {row['prefers_first']}, tie in {row['ties']}; {people}."
 
 
 def gate(workspace: Workspace, options: Namespace, screen: Screen) -> dict[str, Any]:

@@ -71,7 +71,14 @@ def _environment() -> "Environment":
         loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     made.filters |= {"percent": percent, "signed": lambda value: f"{100 * value:+.1f}", "cut": _cut, "p_words": p_words}
-    made.globals |= {"at": _at, "marks": MARKS, "words": WORDS, "outcomes": OUTCOMES, "groups": GROUPS}
+    made.globals |= {
+        "at": _at,
+        "share": _worded,
+        "marks": MARKS,
+        "words": WORDS,
+        "outcomes": OUTCOMES,
+        "groups": GROUPS,
+    }
     return made
 
 
