@@ -8,7 +8,7 @@ from engine.records import REFUSAL, Question
 from engine.tasks import Task
 from engine.tasks.policy_qa import POLICY_QA
 from evals.report import complete
-from evals.reporting.page import columns, fragment, page, table
+from evals.reporting.page import columns, fragment, page, speed_table, table
 from evals.run import evaluate
 from tests.models import EchoModel
 
@@ -59,6 +59,13 @@ def test_the_table_has_the_trivial_answerers_first_and_the_models_after(report):
     assert [line[0] for line in lines] == ["always refuse", "commonest answer", "base", "<b>tuned</b>"]
     assert all(len(line) == len(columns(report)) for line in lines)
     assert lines[0][columns(report).index("rightly refused")] == "12 of 12 (at least 78 %)"  # .05^(1/12) = 77.9 %
+
+
+def test_speed_and_cost_stand_apart_for_models_only(report):
+    assert speed_table(report) == [
+        ["base", "0.0 (p95: 0.0)", "–", "3 (p95: 3)", "–", "–, 108"],
+        ["<b>tuned</b>", "0.0 (p95: 0.0)", "–", "6 (p95: 6)", "–", "–, 192"],  # 12 answers of 4 words, 24 refusals of 6
+    ]
 
 
 def test_an_interval_is_drawn_where_it_lies(report):

@@ -36,25 +36,49 @@ def page(report: Mapping[str, Any]) -> str:
 
 def columns(report: Mapping[str, Any]) -> list[str]:
     """The head of the table of models."""
-    return ["", *SHOWN[report["answer_kind"]].values(), "failed", "seconds (p50, p95)", "tokens written"]
+    return ["", *SHOWN[report["answer_kind"]].values(), "failed"]
 
 
 def table(report: Mapping[str, Any]) -> list[list[str]]:
     """One line a model, those that need no training first; a share never without its count and interval."""
+    shown = SHOWN[report["answer_kind"]]
+    every = {**report["trivial_measures"], **report["measures"]}
     return [
-        *(_line(name, found, report["answer_kind"], timed=False) for name, found in report["trivial_measures"].items()),
-        *(_line(name, found, report["answer_kind"], timed=True) for name, found in report["measures"].items()),
+        [name, *(_worded(found.get(key)) for key in shown), str(found["failed"]["right"])]
+        for name, found in every.items()
     ]
 
 
-def _line(name: str, found: Mapping[str, Any], kind: Any, *, timed: bool) -> list[str]:
-    latency = found["speed"]["latency_ms"]
-    seconds = (
-        f"{latency['p50'] / 1000:.1f}, {latency['p95'] / 1000:.1f}" if timed and latency["p50"] is not None else "–"
-    )
-    shown = [_worded(found.get(key)) for key in SHOWN[kind]]
-    written = f"{found['cost']['tokens_out']:,}" if timed else "–"
-    return [name, *shown, str(found["failed"]["right"]) if timed else "–", seconds, written]
+SPEED_HEAD = [
+    "",
+    "seconds an answer",
+    "seconds to its first token",
+    "tokens an answer",
+    "tokens a second",
+    "tokens in all: read, written",
+]
+
+
+def speed_table(report: Mapping[str, Any]) -> list[list[str]]:
+    """How fast each model was and what it cost, the parts apart; what its engine does not say is a dash."""
+    lines = []
+    for name, found in report["measures"].items():
+        speed, cost = found["speed"], found["cost"]
+        parts = [
+            _ends(speed["latency_ms"], 1000, ".1f"),
+            _ends(speed["first_token_ms"], 1000, ".2f"),
+            _ends(speed["tokens_out"], 1, ".0f"),
+            _ends(speed["tokens_per_s"], 1, ".1f"),
+        ]
+        read = f"{cost['tokens_in']:,}" if cost["tokens_in"] else "–"
+        lines.append([name, *parts, f"{read}, {cost['tokens_out']:,}"])
+    return lines
+
+
+def _ends(found: Mapping[str, float | None], unit: float, form: str) -> str:
+    """ "1.3 (p95: 5.0)"."""
+    (_, middle), (name, slow) = found.items()
+    return "–" if middle is None or slow is None else f"{middle / unit:{form}} ({name}: {slow / unit:{form}})"
 
 
 def _worded(found: Any) -> str:
@@ -86,12 +110,23 @@ def _told(report: Mapping[str, Any]) -> dict[str, Any]:
     """What the templates are given: the report, and what is computed from it for showing."""
     style = (HERE / "report.css").read_text(encoding="utf-8")
     if "format" not in report:
-        return {"report": report, "style": style, "head": [], "lines": [], "scale": {}, "confusions": {}}
+        return {
+            "report": report,
+            "style": style,
+            "head": [],
+            "lines": [],
+            "speed_head": [],
+            "speeds": [],
+            "scale": {},
+            "confusions": {},
+        }
     return {
         "report": report,
         "style": style,
         "head": columns(report),
         "lines": table(report),
+        "speed_head": SPEED_HEAD,
+        "speeds": speed_table(report),
         "scale": {
             pair["second"]: _scale(
                 [pair["change"], *(each["change"] for each in pair["slices"] if each["p_holm"] is not None)]
