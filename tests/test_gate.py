@@ -88,6 +88,16 @@ def test_a_small_loss_in_a_slice_is_suspected_and_more_questions_there_are_asked
     assert judge(found, Rules(margins={"clause: pay": 0.3})).outcome == "promote"
 
 
+def test_many_wordings_of_one_fact_do_not_prove_a_loss():
+    """Eight wordings of a single fact broke: McNemar alone would call it proven, and it is one fact of three."""
+    was, now = [True] * 20 + [False] * 40, [False] * 8 + [True] * 12 + [True] * 40
+    clusters = ["a"] * 8 + ["b"] * 6 + ["c"] * 6 + [str(n) for n in range(40)]
+    slices = sliced(was, now, clusters, [{"clause": "pay"}] * 20 + [{"clause": "leave"}] * 40)
+    assert slices[0].title == "clause: pay" and slices[0].p_holm < 0.05
+    found = Evidence("base", "tuned", change(was, now, clusters), slices, measures(), measures(), {})
+    assert states(judge(found, Rules()))["no slice worse beyond its margin"] == "open"
+
+
 def test_a_planted_loss_is_not_promoted():
     verdict = judge(evidence(0.05, 0.4), Rules())
     assert verdict.outcome == "do not promote" and "it is worse" in verdict.findings[0].says
