@@ -55,7 +55,7 @@ def build(workspace: Workspace) -> Part:
         said = gr.Textbox(label="What happened", interactive=False, visible=False)
         with gr.Row():
             card = gr.Textbox(label="Card", interactive=False, lines=8, max_lines=24)
-            history = table(HISTORY_HEAD, label="What went live")
+            history = table(HISTORY_HEAD, label="What went live", widths=["21%", "15%", "15%", "19%", "30%"])
         with gr.Column(visible=False) as refusing:
             curve = gr.LinePlot(
                 x="nats", y="percent", color="line", x_title="nats held back", y_title="questions, %",
