@@ -163,6 +163,15 @@ CREATE TRIGGER finished_versions_are_never_deleted BEFORE DELETE ON datasets WHE
 BEGIN SELECT RAISE(ABORT, 'a finished dataset version is never deleted'); END;
 """
 
+VERDICTS = """
+-- what the gate said of it then: promote, do not promote, not enough evidence, never measured; "" where nothing was asked
+ALTER TABLE promotions ADD COLUMN verdict TEXT NOT NULL DEFAULT '';
+-- on which report
+ALTER TABLE promotions ADD COLUMN evaluation_id INTEGER REFERENCES evaluations(id);
+-- why somebody did it against the gate
+ALTER TABLE promotions ADD COLUMN override TEXT NOT NULL DEFAULT '';
+"""
+
 LEDGER_OF_A_FINISHED_VERSION = """
 CREATE TRIGGER finished_{table}_are_never_{past} BEFORE {action} ON {table}
 WHEN (SELECT finished_at FROM datasets WHERE id = {row}.dataset_id) IS NOT NULL
@@ -193,6 +202,12 @@ def m003_generation(db: Database) -> None:
             ("DELETE", "deleted", "OLD"),
         ):
             _run(db, LEDGER_OF_A_FINISHED_VERSION.format(table=table, action=action, past=past, row=row))
+
+
+@migrations()
+def m004_verdicts(db: Database) -> None:
+    """On what evidence a model went live, or against what."""
+    _run(db, VERDICTS)
 
 
 def _run(db: Database, script: str) -> None:
