@@ -153,11 +153,14 @@ def _arguments_of_the_loop(verb: Verb) -> None:
     evaluate.add_argument(
         "--models", required=True, help="names, separated by commas; the others are compared with the first"
     )
-    evaluate.add_argument("--questions", required=True, metavar="F.jsonl")
+    asked_of = evaluate.add_mutually_exclusive_group(required=True)
+    asked_of.add_argument("--questions", metavar="F.jsonl")
+    asked_of.add_argument("--dataset", metavar="NAME", help="its held-out rows; NAME or NAME:NUMBER")
     evaluate.add_argument("--out", metavar="report.json")
     for asked in (answer, evaluate):
         asked.add_argument("--task", default="policy_qa", choices=TASKS)
         asked.add_argument("--mode", default="closed", choices=MODES, help=MODE_HELP)
+        asked.add_argument("--anew", action="store_true", help="ask again what was answered before")
     study = verb(
         "study", "recipes side by side: policies × recipes × budgets × seeds, each trained and asked its gold questions"
     )

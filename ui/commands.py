@@ -23,9 +23,9 @@ from engine.tasks import task_named
 from engine.teaching import estimate_of
 from engine.training import with_preset
 from engine.workspace import Workspace
-from evals.questions import read_questions
 from evals.ranking import as_rows, leaderboard
 from evals.run import evaluate, read_share
+from ui.asked import kept_answers, questions_of
 from ui.terminal import Screen
 from ui.versions import counts_in_words, question_files, show_checks
 
@@ -156,7 +156,7 @@ def answer(workspace: Workspace, options: Namespace, screen: Screen) -> dict[str
     failed = written = 0
     out = _writable(options.out)
     with out.open("w", encoding="utf-8") as file:
-        for row in answer_rows(model, rows, task, find=find):
+        for row in answer_rows(model, rows, task, find=find, kept=kept_answers(workspace, anew=options.anew)):
             file.write(json.dumps(row, ensure_ascii=False) + "\n")
             written += 1
             failed += bool(row.get("error"))
@@ -166,14 +166,14 @@ def answer(workspace: Workspace, options: Namespace, screen: Screen) -> dict[str
 
 
 def evaluate_models(workspace: Workspace, options: Namespace, screen: Screen) -> dict[str, Any]:
-    """The measured comparison on a question file."""
+    """The measured comparison on a question file, or on what a dataset version holds out. Stopped, it goes on the next time."""
     task = task_named(options.task)
-    questions = read_questions(Path(options.questions))
+    questions, source = questions_of(workspace, options.mode, dataset=options.dataset, file=options.questions)
     models = workspace.models([name.strip() for name in options.models.split(",") if name.strip()])
     find = finder(workspace.store, options.mode)
-    source = Path(options.questions).name
     _warn_of_mode(workspace, [model.name for model in models], options.mode, screen)
-    report = evaluate(models, questions, task, find=find, mode=options.mode, source=source, watch=screen.watch)
+    kept, mode, watch = kept_answers(workspace, anew=options.anew), options.mode, screen.watch
+    report = evaluate(models, questions, task, find=find, mode=mode, source=source, kept=kept, watch=watch)
     names = list(report["models"])
     workspace.store.add_evaluation(task=task.name, questions=source, models=names, report=report, now=workspace.now())
     show_report(report, screen)
@@ -195,6 +195,11 @@ def show_report(report: dict[str, Any], screen: Screen) -> None:
             f"{pair['second']} against {pair['first']}: fixed {len(pair['fixed'])}, broke {len(pair['broken'])} "
             f"(exact McNemar p = {pair['p_value']:.2g})"
         )
+    failed = {name: found["failed"] for name, found in report["models"].items() if found["failed"]}
+    for name, rows in failed.items():
+        screen.say(f"{name} failed on {rows} rows: neither right nor wrong. The report says why of each.")
+    for said in report["notes"]:
+        screen.say(said)
 
 
 def show_leaderboard(workspace: Workspace, options: Namespace, screen: Screen) -> dict[str, Any]:

@@ -2,23 +2,23 @@
 
 import json
 from collections.abc import Callable, Generator, Iterator
-from pathlib import Path
 from queue import SimpleQueue
 from threading import Event, Thread
 from typing import Any
 
 import gradio as gr
 
-from engine.datasets import held_out_as_questions
 from engine.errors import InvalidInput, NotFound
 from engine.records import Mode, Question
 from engine.samples import QUESTIONS
 from engine.search import finder
 from engine.tasks.policy_qa import POLICY_QA
+from engine.watching import TimeLeft
 from engine.workspace import Workspace
 from evals.questions import read_questions
 from evals.run import evaluate
 from ui.ask import MODES, offered, warn_of_mode
+from ui.asked import kept_answers, questions_of
 from ui.dataset_exchange import exports
 from ui.errors import handles, shown_to_user
 from ui.journey import Part, note, nothing_yet
@@ -37,7 +37,7 @@ from ui.tables import (
 )
 
 SAMPLE, UPLOAD, HELD_OUT = "sample", "upload", "held out: "
-WAIT = "Some answers a second on a laptop: a few minutes for a few hundred questions. Keep this page open; leaving it cancels."
+WAIT = "Some answers a second on a laptop: a few minutes for a few hundred questions. Leaving the page cancels; answers so far are kept."
 READ_ME = "Shares stand with their counts and 95 % intervals; “always refuse” shows what saying nothing would score."
 
 
@@ -46,7 +46,7 @@ class _Cancelled(Exception):
 
 
 def build(workspace: Workspace) -> Part:
-    """Lay the tab out where the caller stands. A report is saved when it is complete; cancelling saves nothing."""
+    """Lay the tab out where the caller stands. A report is saved when it is complete; answers are kept as they come."""
     empty = nothing_yet(
         "There is nothing to measure yet. Next: load the sample policy above, or your own documents in Dataset."
     )
@@ -102,7 +102,14 @@ def build(workspace: Workspace) -> Part:
         def work(watch: Callable[[str, int, int], None]) -> Any:
             find = finder(workspace.store, how)
             return evaluate(
-                workspace.models(names), questions, POLICY_QA, find=find, mode=how, source=title, watch=watch
+                workspace.models(names),
+                questions,
+                POLICY_QA,
+                find=find,
+                mode=how,
+                source=title,
+                kept=kept_answers(workspace),
+                watch=watch,
             )
 
         yield pace(0, 1, "Starting the models …")
@@ -131,7 +138,12 @@ def build(workspace: Workspace) -> Part:
 
     warn_of_mode(workspace, models, mode, otherwise, api_name="evaluate_otherwise")
     quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-    cancel.click(lambda: note("Cancelled; nothing was saved."), outputs=progress, cancels=[measure], **quiet)
+    cancel.click(
+        lambda: note("Cancelled. The answers so far are kept: Evaluate goes on with the rest."),
+        outputs=progress,
+        cancels=[measure],
+        **quiet,
+    )
     upload.upload(lambda: UPLOAD, outputs=source, **quiet)
     chosen.input(shown_to_user(opened), chosen, view, **quiet)
     write.success(None, js="() => document.querySelector('#report-file').click()", api_visibility="private")
@@ -172,10 +184,8 @@ def _questions(workspace: Workspace, source: str | None, path: str | None, how: 
     if source == UPLOAD:
         if not path:
             raise InvalidInput("No question file was uploaded. Drop one, or choose another set of questions.")
-        return read_questions(Path(path)), Path(path).name
-    version = workspace.store.dataset((source or "").removeprefix(HELD_OUT))
-    rows = workspace.store.rows(version.id, state="kept")
-    return held_out_as_questions(rows, how), f"held-out rows of {version.title}"
+        return questions_of(workspace, how, file=path)
+    return questions_of(workspace, how, dataset=(source or "").removeprefix(HELD_OUT))
 
 
 def _saved(workspace: Workspace, number: int | None) -> dict[str, Any]:
@@ -193,6 +203,7 @@ def _told_as_it_goes(work: Callable[[Callable[[str, int, int], None]], Any]) -> 
     """
     heard: SimpleQueue[tuple[str, int, int] | None] = SimpleQueue()
     stop = Event()
+    left = TimeLeft()
     outcome: list[Any] = []
 
     def watch(what: str, done: int, total: int) -> None:
@@ -212,7 +223,7 @@ def _told_as_it_goes(work: Callable[[Callable[[str, int, int], None]], Any]) -> 
     try:
         while (told := heard.get()) is not None:
             what, done, total = told
-            yield pace(done, total, f"{what}: {done} of {total}")
+            yield pace(done, total, left.told(what, done, total))
     finally:
         stop.set()
     if isinstance(outcome[0], BaseException):
