@@ -203,13 +203,25 @@ def _arguments_of_the_registry(verb: Verb) -> None:
         "--least-refused", type=float, metavar="SHARE", help="of the questions without an answer, such as 0.95"
     )
     setting.add_argument("--default", action="store_true", help="as the task says")
+    ledger = verb("ledger", "what an adapter knows, fact by fact, and further forms for what it has not learned")
+    ledger.add_argument("adapter")
+    ledger.add_argument("--before", metavar="ADAPTER", help="compare with it (default: the one before)")
+    ledger.add_argument("--anew", action="store_true", help="ask again what was answered before")
+    ledger.add_argument(
+        "--forms",
+        choices=("show", "add"),
+        help="further forms for facts not learned: show them, or make the next version",
+    )
+    ledger.add_argument(
+        "--teacher", default="", metavar="MODEL", help="who words these forms, as in generate --teacher"
+    )
     for asked in (promote, rollback, deploy):
         asked.add_argument("--task", default="policy_qa", choices=TASKS)
     verb("doctor", "what this machine has and lacks")
 
 
 def _run(workspace: "Workspace", options: argparse.Namespace) -> int:
-    from ui import commands, refusals, study, versions
+    from ui import commands, known, refusals, study, versions
     from ui.terminal import Screen
 
     named = {
@@ -222,6 +234,7 @@ def _run(workspace: "Workspace", options: argparse.Namespace) -> int:
         "jobs": commands.jobs_command,
         "import": commands.import_rows,
         "refusals": refusals.refusals,
+        "ledger": known.ledger,
     }
     screen = Screen(as_json=options.json)
     if options.verb == "demo":

@@ -1,9 +1,7 @@
 """Evaluate: the same questions to several models, counted apart, with intervals; every report is kept."""
 
 import json
-from collections.abc import Callable, Generator, Iterator
-from queue import SimpleQueue
-from threading import Event, Thread
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import gradio as gr
@@ -13,7 +11,6 @@ from engine.records import Mode, Question
 from engine.samples import QUESTIONS
 from engine.search import finder
 from engine.tasks.policy_qa import POLICY_QA
-from engine.watching import TimeLeft
 from engine.workspace import Workspace
 from evals.questions import read_questions
 from evals.run import evaluate
@@ -22,6 +19,7 @@ from ui.asked import kept_answers, questions_of
 from ui.dataset_exchange import exports
 from ui.errors import handles, shown_to_user
 from ui.journey import Part, note, nothing_yet
+from ui.progress import told_as_it_goes
 from ui.tables import (
     CHANGED_HEAD,
     REPORT_HEAD,
@@ -39,10 +37,6 @@ from ui.tables import (
 SAMPLE, UPLOAD, HELD_OUT = "sample", "upload", "held out: "
 WAIT = "Some answers a second on a laptop: a few minutes for a few hundred questions. Leaving the page cancels; answers so far are kept."
 READ_ME = "Shares stand with their counts and 95 % intervals; “always refuse” shows what saying nothing would score."
-
-
-class _Cancelled(Exception):
-    """The visitor pressed Cancel; the engine is left at its next answer."""
 
 
 def build(workspace: Workspace) -> Part:
@@ -113,7 +107,7 @@ def build(workspace: Workspace) -> Part:
             )
 
         yield pace(0, 1, "Starting the models …")
-        report = yield from _told_as_it_goes(work)
+        report = yield from told_as_it_goes(work)
         workspace.store.add_evaluation(
             task=POLICY_QA.name, questions=title, models=names, report=report, now=workspace.now()
         )
@@ -193,39 +187,3 @@ def _saved(workspace: Workspace, number: int | None) -> dict[str, Any]:
         if row["id"] == number:
             return row
     raise NotFound("That report is not in this workspace. Reload the page.")
-
-
-def _told_as_it_goes(work: Callable[[Callable[[str, int, int], None]], Any]) -> Generator[str, None, Any]:
-    """
-    Run `work(watch)` on a thread, yield its progress as HTML, return its result and raise what it raises.
-
-    Closing the iterator, which is what Cancel does, stops the work at its next report.
-    """
-    heard: SimpleQueue[tuple[str, int, int] | None] = SimpleQueue()
-    stop = Event()
-    left = TimeLeft()
-    outcome: list[Any] = []
-
-    def watch(what: str, done: int, total: int) -> None:
-        if stop.is_set():
-            raise _Cancelled
-        heard.put((what, done, total))
-
-    def run() -> None:
-        try:
-            outcome.append(work(watch))
-        except BaseException as problem:  # raised again where the visitor waits
-            outcome.append(problem)
-        finally:
-            heard.put(None)
-
-    Thread(target=run, name="evaluate", daemon=True).start()
-    try:
-        while (told := heard.get()) is not None:
-            what, done, total = told
-            yield pace(done, total, left.told(what, done, total))
-    finally:
-        stop.set()
-    if isinstance(outcome[0], BaseException):
-        raise outcome[0]
-    return outcome[0]
