@@ -215,13 +215,23 @@ def _arguments_of_the_registry(verb: Verb) -> None:
     ledger.add_argument(
         "--teacher", default="", metavar="MODEL", help="who words these forms, as in generate --teacher"
     )
-    for asked in (promote, rollback, deploy):
+    divergence = verb("divergence", "where an adapter's next token is far from its base's, token by token")
+    divergence.add_argument("adapter")
+    divergence.add_argument(
+        "--questions", metavar="F.jsonl", help="of this file (default: held-out questions, and everyday ones)"
+    )
+    divergence.add_argument("--plain", action="store_true", help="ask that file without the task's instructions")
+    divergence.add_argument("--limit", type=int, default=12, metavar="N", help="questions a slice, or of the file (12)")
+    divergence.add_argument(
+        "--served", action="store_true", help="as llama.cpp serves both; top-k only, so at least so much"
+    )
+    for asked in (promote, rollback, deploy, divergence):
         asked.add_argument("--task", default="policy_qa", choices=TASKS)
     verb("doctor", "what this machine has and lacks")
 
 
 def _run(workspace: "Workspace", options: argparse.Namespace) -> int:
-    from ui import commands, known, refusals, study, versions
+    from ui import commands, diverged, known, refusals, study, versions
     from ui.terminal import Screen
 
     named = {
@@ -235,6 +245,7 @@ def _run(workspace: "Workspace", options: argparse.Namespace) -> int:
         "import": commands.import_rows,
         "refusals": refusals.refusals,
         "ledger": known.ledger,
+        "divergence": diverged.diverge,
     }
     screen = Screen(as_json=options.json)
     if options.verb == "demo":

@@ -15,6 +15,7 @@ from engine.records import Passage
 from engine.workspace import Workspace
 from engine.writing import WRITER, is_built
 from evals.ledger import STATES, Knowledge, Ledger, State, adapter_named, forms_of, ledger_of
+from ui import divergence
 from ui.asked import kept_answers
 from ui.dataset_document import Reading, read
 from ui.errors import handles, shown_to_user
@@ -81,6 +82,8 @@ def build(workspace: Workspace) -> Part:
         comes_to = gr.HTML(padding=False)
         forms = table(FORM_HEAD, label="Would be added", visible=False, max_height=360)
         make = gr.Button("Make the next dataset version with them", variant="primary", visible=False)
+    with gr.Column(visible=False) as deeper:
+        divergence.build(workspace, chosen)
     ledger, further, page = gr.State(None), gr.State(None), gr.State(0)
     reading_view = [text, where, page]
     form_view = [comes_to, forms, make, further]
@@ -194,11 +197,12 @@ def build(workspace: Workspace) -> Part:
         return {
             empty: gr.update(visible=not names),
             body: gr.update(visible=bool(names)),
+            deeper: gr.update(visible=bool(names)),
             chosen: gr.update(choices=names, value=names[0] if names else None),
             before: gr.update(choices=[BY_ITSELF, *names], value=BY_ITSELF),
         }
 
-    return Part([empty, body, chosen, before], show, [], [add.success])
+    return Part([empty, body, deeper, chosen, before], show, [], [add.success])
 
 
 def legend_html(found: Ledger) -> str:

@@ -107,6 +107,12 @@ CSS = """
 .fact.never_taught, .fact.not_asked { border-bottom-style: dotted; }
 .ledger .legend { list-style: none; padding: 0; margin: 0.2rem 0 0.6rem; display: grid; gap: 0.15rem; }
 .ledger .legend .fact { display: inline-block; min-width: 8.2rem; }
+.divergence .told { line-height: 2.1; white-space: pre-wrap; overflow-wrap: anywhere; }
+.kl { border-bottom: 0 solid #1d4ed8; padding-bottom: 1px; }
+.kl1 { background: color-mix(in srgb, #3b82f6 10%, transparent); border-bottom-width: 1px; }
+.kl2 { background: color-mix(in srgb, #3b82f6 22%, transparent); border-bottom-width: 2px; }
+.kl3 { background: color-mix(in srgb, #3b82f6 38%, transparent); border-bottom-width: 3px; }
+.kl4 { background: color-mix(in srgb, #3b82f6 55%, transparent); border-bottom-width: 5px; font-weight: 650; }
 .document.ledger section { border-left-color: var(--border-color-primary); }
 .document mark { background: color-mix(in srgb, var(--primary-500) 28%, transparent); color: inherit; border-radius: 3px; }
 textarea:focus-visible, input:focus-visible, button:focus-visible, [role="tab"]:focus-visible, a:focus-visible,
