@@ -52,7 +52,7 @@ def test_legend_and_page_hold_no_markup_of_the_document():
         assert "<b>1</b>" in html or "&lt;b&gt;" in html
         assert not any(tag in html for tag in ("<i>", "<u>", "<script", "<12>"))
     assert weak_rows(ledger) == [
-        ["lost: 0 of 1 right", "Leave <b>", "You get <12> days.", "How <many>?", "✕ <script>alert(1)</script>"]
+        ["lost: 0 of 1 right", "Leave <b>", "You get <12> days.", "1) How <many>?", "1) ✕ <script>alert(1)</script>"]
     ]
 
 

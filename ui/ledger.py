@@ -71,7 +71,7 @@ def build(workspace: Workspace) -> Part:
         weak = table(
             WEAK_HEAD,
             label="Not learned, half-learned or lost",
-            widths=["11%", "17%", "28%", "20%", "24%"],
+            widths=["130px", "170px", "265px", "265px", "265px"],
             max_height=420,
         )
         with gr.Row():
@@ -222,8 +222,9 @@ def weak_rows(found: Ledger) -> list[list[str]]:
     """Each fact that was not learned with what it was asked and what it said, worst first."""
     rows = []
     for each in sorted(found.weak, key=lambda each: WORST_FIRST.index(each.state)):
-        asked = "\n".join(said.question for said in each.said)
-        answered = "\n".join(f"{'✓' if said.right else '✕'} {said.answer}" for said in each.said)
+        numbered = list(enumerate(each.said, start=1))
+        asked = "  ".join(f"{n}) {said.question}" for n, said in numbered)
+        answered = "  ".join(f"{n}) {'✓' if said.right else '✕'} {said.answer}" for n, said in numbered)
         rows.append([counted(each), each.fact.clause, each.fact.statement, asked, answered])
     return rows
 

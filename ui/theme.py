@@ -96,15 +96,15 @@ CSS = """
 .document p.list_item { padding-left: 1.1rem; text-indent: -0.9rem; }
 .document p.list_item::before { content: "• "; }
 .document p.table_row { border-bottom: 1px solid var(--border-color-primary); }
-.fact { color: inherit; border-radius: 3px; padding: 0 0.1em; border-bottom: 2px solid #64748b; background: transparent; }
-.fact sup { font-size: 0.75em; font-weight: 700; padding-left: 0.15em; }
-.fact.learned { border-color: #009e73; background: color-mix(in srgb, #009e73 18%, transparent); }
-.fact.known { border-bottom: 4px double #0072b2; background: color-mix(in srgb, #56b4e9 22%, transparent); }
-.fact.recites { border-bottom-style: dashed; border-color: #009e73; background: color-mix(in srgb, #009e73 7%, transparent); }
-.fact.half_learned { border-bottom-style: dashed; border-color: #b87a00; background: color-mix(in srgb, #e69f00 22%, transparent); }
-.fact.not_learned { border-bottom-width: 3px; border-color: #d55e00; background: color-mix(in srgb, #d55e00 20%, transparent); }
-.fact.lost { border-bottom: 3px double #aa3377; background: color-mix(in srgb, #cc79a7 28%, transparent); }
-.fact.never_taught, .fact.not_asked { border-bottom-style: dotted; }
+.ledger .fact { color: inherit; border-radius: 3px; padding: 0 0.1em; border-bottom: 2px solid #64748b; background: transparent; }
+.ledger .fact sup { font-size: 0.75em; font-weight: 700; padding-left: 0.15em; }
+.ledger .fact.learned { border-color: #009e73; background: color-mix(in srgb, #009e73 18%, transparent); }
+.ledger .fact.known { border-bottom: 4px double #0072b2; background: color-mix(in srgb, #56b4e9 22%, transparent); }
+.ledger .fact.recites { border-bottom-style: dashed; border-color: #009e73; background: color-mix(in srgb, #009e73 7%, transparent); }
+.ledger .fact.half_learned { border-bottom-style: dashed; border-color: #b87a00; background: color-mix(in srgb, #e69f00 22%, transparent); }
+.ledger .fact.not_learned { border-bottom-width: 3px; border-color: #d55e00; background: color-mix(in srgb, #d55e00 20%, transparent); }
+.ledger .fact.lost { border-bottom: 3px double #aa3377; background: color-mix(in srgb, #cc79a7 28%, transparent); }
+.ledger .fact.never_taught, .ledger .fact.not_asked { background: transparent; border-bottom-style: dotted; }
 .ledger .legend { list-style: none; padding: 0; margin: 0.2rem 0 0.6rem; display: grid; gap: 0.15rem; }
 .ledger .legend .fact { display: inline-block; min-width: 8.2rem; }
 .divergence .told { line-height: 2.1; white-space: pre-wrap; overflow-wrap: anywhere; }
