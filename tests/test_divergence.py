@@ -2,12 +2,14 @@
 
 import json
 import math
+import shutil
 from argparse import Namespace
 from dataclasses import dataclass
 
 import pytest
 
-from app import parser
+from app import main, parser
+from engine.adapters import install_adapter
 from engine.answers import StoredAnswers
 from engine.errors import InvalidInput
 from engine.next_token import Expected, Position
@@ -152,3 +154,19 @@ def test_the_command_takes_a_file_a_limit_and_the_served_models():
         3,
         True,
     )
+
+
+def test_the_command_goes_along_the_answers_of_a_file_with_a_real_adapter(tmp_path, embedded, loud_adapter, capsys):
+    built = shutil.copytree(loud_adapter, tmp_path / "built")
+    install_adapter(built, tmp_path / "ws" / "adapters", "loud", {"base": "base", "dataset": "leave:1"})
+    row = {"id": "a", "question": "How many days?", "kind": "answerable", "accept": ["12"], "gold": "You get 12 days."}
+    (tmp_path / "q.jsonl").write_text(json.dumps(row))
+    command = ["divergence", "loud", "--questions", str(tmp_path / "q.jsonl"), "--workspace", str(tmp_path / "ws")]
+    assert main([*command, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out.splitlines()[-1])
+    (trace,) = found["traces"]
+    assert found["exact"] and "".join(position["token"] for position in trace["positions"]) == "You get 12 days.(end)"
+    assert found["slices"][0]["mean"] == pytest.approx(trace["mean"]) and trace["mean"] > 0.1
+    assert trace["worst"]["kl"] == max(position["kl"] for position in trace["positions"])
+    assert main(["divergence", "ghost", "--workspace", str(tmp_path / "ws")]) == 2
+    assert "ghost" in capsys.readouterr().err
