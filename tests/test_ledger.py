@@ -1,6 +1,8 @@
 """The fact ledger: what an adapter knows, told from what it answers and from nothing else."""
 
 import json
+import re
+from argparse import Namespace
 from dataclasses import replace
 
 import pytest
@@ -19,6 +21,8 @@ from evals.ledger import (
 )
 from tests.models import EchoModel
 from tests.page import add_policy, stand_in_workspace
+from ui import known
+from ui.terminal import Screen
 
 
 @pytest.mark.parametrize(
@@ -162,3 +166,25 @@ def test_of_the_base_and_of_nobody_there_is_no_ledger(asked):
         adapter_named(workspace, "ghost")
     with pytest.raises(InvalidInput, match='"tuned" cannot be what came before "tuned"'):
         ledger_of(workspace, tuned(workspace), before="tuned")
+
+
+def test_the_command_tells_counts_and_clauses_shows_further_forms_and_makes_the_version_only_when_told_to(
+    asked, capsys
+):
+    workspace, forms = asked
+    given = {"adapter": "tuned", "before": None, "anew": False, "teacher": ""}
+    learned = next(group for group in forms.values() if not group[0].trained)
+    workspace.stand_ins[2].answers = answers(learned)
+    told = known.ledger(workspace, Namespace(**given, forms=None), Screen())
+    out = capsys.readouterr().out
+    assert told["counts"]["learned"] == 1 and len(told["facts"]) == len(forms)
+    assert re.search(r"✓ +learned +1 +every held-out question", out) and "1 Annual leave" in out
+    assert "More forms for these" in out and "ledger tuned --forms show" in out
+    shown = known.ledger(workspace, Namespace(**given, forms="show"), Screen())
+    assert shown["further"]["of"] == "leave:1" and shown["further"]["questions"] > 0 and "made" not in shown
+    assert f"  + {shown['further']['rows'][0][0]}\n" in capsys.readouterr().out
+    assert [version.title for version in workspace.store.datasets()] == ["leave:1"]
+    made = known.ledger(workspace, Namespace(**given, forms="add"), Screen())
+    assert made["made"] == "leave:2" and made["further"] == shown["further"]
+    assert workspace.store.dataset("leave:2").recipe["further"]["questions"] == shown["further"]["questions"]
+    assert "app.py train --from tuned --dataset leave:2" in capsys.readouterr().out

@@ -4,6 +4,7 @@ from argparse import Namespace
 from typing import Any
 
 from engine.further import Further, further_version, propose_further
+from engine.grounding import used_otherwise
 from engine.workspace import Workspace
 from evals.ledger import STATES, Knowledge, Ledger, State, adapter_named, as_mapping, ledger_of
 from ui.asked import kept_answers
@@ -27,6 +28,8 @@ def ledger(workspace: Workspace, options: Namespace, screen: Screen) -> dict[str
     """What an adapter knows, fact by fact; further forms for the rest are shown, or made the next version."""
     adapter = adapter_named(workspace, options.adapter)
     kept = kept_answers(workspace, anew=options.anew)
+    if otherwise := used_otherwise(workspace.adapters(), [adapter.name], "closed"):
+        screen.say(otherwise)
     found = ledger_of(workspace, adapter, before=options.before or "", kept=kept, watch=screen.watch)
     show_ledger(found, screen)
     result = as_mapping(found)

@@ -11,6 +11,7 @@ import gradio as gr
 from engine.coverage import evidence_spans
 from engine.errors import InvalidInput
 from engine.further import Form, Further, further_version, propose_further
+from engine.grounding import used_otherwise
 from engine.records import Passage
 from engine.workspace import Workspace
 from engine.writing import WRITER, is_built
@@ -122,8 +123,9 @@ def build(workspace: Workspace) -> Part:
             )
         )
         found: Ledger = yield from _each(told, progress)
+        otherwise = used_otherwise(workspace.adapters(), [adapter.name], "closed")
         yield {
-            progress: note(f"Done: {len(found.facts)} facts of {found.dataset}."),
+            progress: note(f"Done: {len(found.facts)} facts of {found.dataset}. {otherwise}".strip()),
             ledger: found,
             results: gr.update(visible=True),
             **drawn(found),
