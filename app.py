@@ -153,7 +153,9 @@ def _arguments_of_the_loop(verb: Verb) -> None:
     evaluate.add_argument(
         "--models", required=True, help="names, separated by commas; the others are compared with the first"
     )
-    evaluate.add_argument("--questions", required=True, metavar="F.jsonl")
+    asked_of = evaluate.add_mutually_exclusive_group(required=True)
+    asked_of.add_argument("--questions", metavar="F.jsonl")
+    asked_of.add_argument("--dataset", metavar="NAME", help="its held-out rows; NAME or NAME:NUMBER")
     evaluate.add_argument("--out", metavar="report.json", help="the whole report as data")
     evaluate.add_argument("--html", metavar="report.html", help="the report to read and pass on: one file, no script")
     evaluate.add_argument(
@@ -162,6 +164,7 @@ def _arguments_of_the_loop(verb: Verb) -> None:
     for asked in (answer, evaluate):
         asked.add_argument("--task", default="policy_qa", choices=TASKS)
         asked.add_argument("--mode", default="closed", choices=MODES, help=MODE_HELP)
+        asked.add_argument("--anew", action="store_true", help="ask again what was answered before")
     study = verb(
         "study", "recipes side by side: policies × recipes × budgets × seeds, each trained and asked its gold questions"
     )
@@ -207,13 +210,35 @@ def _arguments_of_the_registry(verb: Verb) -> None:
         "--least-refused", type=float, metavar="SHARE", help="of the questions without an answer, such as 0.95"
     )
     setting.add_argument("--default", action="store_true", help="as the task says")
-    for asked in (promote, gate, rollback, deploy):
+    ledger = verb("ledger", "what an adapter knows, fact by fact, and further forms for what it has not learned")
+    ledger.add_argument("adapter")
+    ledger.add_argument("--before", metavar="ADAPTER", help="compare with it (default: the one before)")
+    ledger.add_argument("--anew", action="store_true", help="ask again what was answered before")
+    ledger.add_argument(
+        "--forms",
+        choices=("show", "add"),
+        help="further forms for facts not learned: show them, or make the next version",
+    )
+    ledger.add_argument(
+        "--teacher", default="", metavar="MODEL", help="who words these forms, as in generate --teacher"
+    )
+    divergence = verb("divergence", "where an adapter's next token is far from its base's, token by token")
+    divergence.add_argument("adapter")
+    divergence.add_argument(
+        "--questions", metavar="F.jsonl", help="of this file (default: held-out questions, and everyday ones)"
+    )
+    divergence.add_argument("--plain", action="store_true", help="ask that file without the task's instructions")
+    divergence.add_argument("--limit", type=int, default=12, metavar="N", help="questions a slice, or of the file (12)")
+    divergence.add_argument(
+        "--served", action="store_true", help="as llama.cpp serves both; top-k only, so at least so much"
+    )
+    for asked in (promote, gate, rollback, deploy, divergence):
         asked.add_argument("--task", default="policy_qa", choices=TASKS)
     verb("doctor", "what this machine has and lacks")
 
 
 def _run(workspace: "Workspace", options: argparse.Namespace) -> int:
-    from ui import commands, refusals, study, verdicts, versions
+    from ui import commands, diverged, known, refusals, study, verdicts, versions
     from ui.terminal import Screen
 
     named = {
@@ -228,6 +253,8 @@ def _run(workspace: "Workspace", options: argparse.Namespace) -> int:
         "jobs": commands.jobs_command,
         "import": commands.import_rows,
         "refusals": refusals.refusals,
+        "ledger": known.ledger,
+        "divergence": diverged.diverge,
     }
     screen = Screen(as_json=options.json)
     if options.verb == "demo":

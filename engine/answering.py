@@ -1,19 +1,26 @@
 """Many questions to one model: an answer row for each, in order, whatever goes wrong with any of them."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
+from threading import Event
 from typing import Any
 
+from engine.answers import Answers, Asked
 from engine.backends import ChatModel
 from engine.errors import InvalidInput, TouchstoneError
-from engine.records import Decoding, Excerpt
+from engine.records import Decoding, Excerpt, Message, Reply
 from engine.tasks import Task
 
 WORKERS = 8
 Find = Callable[[str], Sequence[Excerpt]]
 """Question -> the clauses that go into the prompt; for closed book it finds none."""
+
+
+class _Stopped(Exception):
+    """Nobody waits for the answer any more."""
 
 
 def closed_book(question: str) -> Sequence[Excerpt]:
@@ -29,13 +36,17 @@ def answer_rows(
     find: Find = closed_book,
     decoding: Decoding | None = None,
     workers: int = WORKERS,
-) -> Iterator[dict[str, Any]]:
+    kept: Answers | None = None,
+) -> Generator[dict[str, Any], None, None]:
     """
     One answer row for each input row, same order and id; a paraphrase is asked as a second row, id + "#p".
 
     Keys of an input row travel through untouched. A row that fails carries `error` and an empty answer; the others go on.
+    What `kept` holds is not asked again, and what is heard is kept there at once, a failure never: asked another time, only
+    what is missing is asked. Closing the generator ends the answers under way within a token.
     """
     asked = [asked for row in rows for asked in _with_paraphrase(row)]
+    keeping, stop = _Keeping.of(model, kept), Event()
 
     def ask(row: Mapping[str, Any]) -> dict[str, Any]:
         question = str(row.get("question") or "").strip()
@@ -43,18 +54,65 @@ def answer_rows(
         if not question:
             return answer | {"error": "The row has no question."}
         try:
-            reply = model.reply(task.messages(question, find(question)), decoding or Decoding())
+            reply = keeping.reply(task.messages(question, find(question)), decoding or Decoding(), stop)
         except TouchstoneError as problem:
             return answer | {"error": str(problem)}
         answer |= {
             "answer": "" if reply.error else reply.text,
             "latency_ms": round(reply.latency_ms, 1),
+            "first_token_ms": round(reply.first_token_ms, 1),
+            "tokens_in": reply.tokens_in,
             "tokens_out": reply.tokens_out,
         }
         return answer | ({"error": reply.error} if reply.error else {})
 
-    with ThreadPoolExecutor(workers) as pool:
-        yield from pool.map(ask, asked)
+    with ThreadPoolExecutor(workers, thread_name_prefix="answering") as pool:
+        try:
+            yield from pool.map(ask, asked)
+        finally:
+            stop.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+@dataclass(frozen=True)
+class _Keeping:
+    """A model and where its answers are kept, if they are."""
+
+    model: ChatModel
+    digest: str
+    kept: Answers | None
+
+    @classmethod
+    def of(cls, model: ChatModel, kept: Answers | None) -> "_Keeping":
+        """A model that cannot say which it is (its server is down) is asked all the same: each row will say why it failed."""
+        if kept is None:
+            return cls(model, "", None)
+        try:
+            return cls(model, model.digest(), kept)
+        except TouchstoneError:
+            return cls(model, "", None)
+
+    def reply(self, messages: Sequence[Message], decoding: Decoding, stop: Event) -> Reply:
+        asked = Asked.of(self.digest, messages, decoding)
+        if self.kept is not None and (known := self.kept.get(asked)) is not None:
+            return known
+        reply = self._heard(messages, decoding, stop)
+        if self.kept is not None and not reply.error:
+            self.kept.put(asked, reply)
+        return reply
+
+    def _heard(self, messages: Sequence[Message], decoding: Decoding, stop: Event) -> Reply:
+        """Word by word, so that a stop need not wait for the end."""
+        stream = self.model.stream(messages, decoding)
+        try:
+            while not stop.is_set():
+                next(stream)
+        except StopIteration as ended:
+            reply: Reply = ended.value
+            return reply
+        finally:
+            stream.close()
+        raise _Stopped
 
 
 def _with_paraphrase(row: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

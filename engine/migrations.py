@@ -172,6 +172,22 @@ ALTER TABLE promotions ADD COLUMN evaluation_id INTEGER REFERENCES evaluations(i
 ALTER TABLE promotions ADD COLUMN override TEXT NOT NULL DEFAULT '';
 """
 
+ANSWERS = """
+CREATE TABLE answers (
+    model_digest   TEXT NOT NULL,
+    prompt_digest  TEXT NOT NULL, -- of the messages' words
+    decoding       TEXT NOT NULL, -- JSON
+    model          TEXT NOT NULL, -- as it was called then
+    text           TEXT NOT NULL,
+    tokens_in      INTEGER NOT NULL,
+    tokens_out     INTEGER NOT NULL,
+    latency_ms     REAL NOT NULL,
+    first_token_ms REAL NOT NULL,
+    created_at     TEXT NOT NULL,
+    PRIMARY KEY (model_digest, prompt_digest, decoding) -- an answer is computed once
+) WITHOUT ROWID;
+"""
+
 LEDGER_OF_A_FINISHED_VERSION = """
 CREATE TRIGGER finished_{table}_are_never_{past} BEFORE {action} ON {table}
 WHEN (SELECT finished_at FROM datasets WHERE id = {row}.dataset_id) IS NOT NULL
@@ -208,6 +224,12 @@ def m003_generation(db: Database) -> None:
 def m004_verdicts(db: Database) -> None:
     """On what evidence a model went live, or against what."""
     _run(db, VERDICTS)
+
+
+@migrations()
+def m005_answers(db: Database) -> None:
+    """Answers that were computed once, so that an evaluation broken off goes on."""
+    _run(db, ANSWERS)
 
 
 def _run(db: Database, script: str) -> None:

@@ -3,12 +3,9 @@
 import re
 from collections import Counter
 
-import regex
-
-from engine.errors import InvalidInput
 from engine.records import REFUSAL, Question
+from evals.patterns import matches
 
-REGEX_TIMEOUT_S = 1.0
 ENOUGH_F1 = 0.8
 
 
@@ -27,8 +24,8 @@ def is_right(answer: str, question: Question) -> bool:
         return is_refusal(answer)
     text = _bare(answer)
     if question.accept:
-        accepted = any(_matches(pattern, text, question.id) for pattern in question.accept)
-        return accepted and not any(_matches(pattern, text, question.id) for pattern in question.reject)
+        accepted = any(matches(pattern, text, question.id) for pattern in question.accept)
+        return accepted and not any(matches(pattern, text, question.id) for pattern in question.reject)
     return recites(text, str(question.extra.get("gold", "")))
 
 
@@ -60,25 +57,6 @@ def token_f1(answer: str, reference: str) -> float:
         return float(got == wanted)
     shared = (got & wanted).total()
     return 2 * shared / (got.total() + wanted.total())
-
-
-def check_pattern(pattern: str, row: str) -> None:
-    """Raises InvalidInput naming the row whose pattern is no regular expression."""
-    try:
-        regex.compile(pattern, regex.IGNORECASE | regex.DOTALL)
-    except regex.error as problem:
-        raise InvalidInput(
-            f'Row {row}: the pattern "{pattern}" is not a regular expression ({problem}). Mend it.'
-        ) from None
-
-
-def _matches(pattern: str, text: str, row: str) -> bool:
-    try:
-        return regex.search(pattern, text, regex.IGNORECASE | regex.DOTALL, timeout=REGEX_TIMEOUT_S) is not None
-    except TimeoutError:
-        raise InvalidInput(
-            f'Row {row}: the pattern "{pattern}" takes over a second on one answer. Simplify it.'
-        ) from None
 
 
 def _bare(text: str) -> str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine.answering import Find
+from engine.answers import Answers
 from engine.backends import ChatModel
 from engine.calls import Caller, StoredCalls
 from engine.errors import InvalidInput, TouchstoneError
@@ -59,6 +60,7 @@ def measure_models(
     mode: str = "closed",
     source: str = "",
     judge: ChatModel | None = None,
+    kept: Answers | None = None,
     watch: Watch | None = None,
 ) -> dict[str, Any]:
     """
@@ -69,7 +71,7 @@ def measure_models(
     rules = read_rules(
         workspace.settings.workspace
     )  # before hours of asking: a file that cannot be read is told at once
-    measured = evaluate(models, questions, task, find=find, mode=mode, source=source, watch=watch)
+    measured = evaluate(models, questions, task, find=find, mode=mode, source=source, kept=kept, watch=watch)
     digests = {model.name: _digest(model) for model in models}
     report = complete(measured, questions, task, sources=Sources.of(workspace.store), digests=digests, rules=rules)
     if judge is not None:

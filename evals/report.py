@@ -17,7 +17,7 @@ from evals.asked import About, Sources, about, facets_of
 from evals.baselines import trivial_answers
 from evals.examples import telling
 from evals.gate import Evidence, Finding, Verdict, judge
-from evals.grading import grade
+from evals.grading import Grade, grade
 from evals.measures import Judged, consistency, measure, reliability
 from evals.paired import Change, change, score_change
 from evals.rules import Rules
@@ -150,9 +150,16 @@ def _judged(rows: Sequence[Mapping[str, Any]], by_id: Mapping[str, Question], ta
     found = []
     for row in rows:
         question = by_id[_question_id(row)]
-        graded = None if row.get("error") else grade(row["answer"], question, task.answer_kind, decision=task.decision)
-        found.append(Judged(row, question, graded))
+        found.append(Judged(row, question, None if row.get("error") else _graded(row["answer"], question, task)))
     return found
+
+
+def _graded(answer: str, question: Question, task: Task) -> Grade | None:
+    """None for an answer that cannot be judged: a pattern runs away on it."""
+    try:
+        return grade(answer, question, task.answer_kind, decision=task.decision)
+    except InvalidInput:
+        return None
 
 
 def _as_row(each: Judged) -> dict[str, Any]:

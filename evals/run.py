@@ -1,17 +1,20 @@
 """The measured comparison: the same questions to every model, counted apart by what was asked."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict
 from statistics import median
 from typing import Any
 
 from engine.answering import Find, answer_rows, closed_book
+from engine.answers import Answers
 from engine.backends import ChatModel
 from engine.errors import InvalidInput
 from engine.records import REFUSAL, Decoding, Question
 from engine.tasks import Task
 from evals.intervals import Share, mcnemar, share
 from evals.metrics import is_refusal, is_right
+from evals.questions import LONGEST_TEXT, notes_on_questions
 
 Watch = Callable[[str, int, int], None]
 
@@ -25,13 +28,15 @@ def evaluate(
     decoding: Decoding | None = None,
     mode: str = "closed",
     source: str = "",
+    kept: Answers | None = None,
     watch: Watch | None = None,
 ) -> dict[str, Any]:
     """
     Ask every question and its paraphrase to every model, and return the report as plain data (JSON-ready, no clock in it).
 
     Always refusing stands beside the models as a row of its own. Every later model is compared with the first one, pair by
-    pair. A row on which a model fails counts as failed: neither right nor wrong, and it is named.
+    pair. A row on which a model fails, or whose answer cannot be judged, counts as failed: neither right nor wrong, and it is
+    named. What `kept` holds is not asked again; stopped by what `watch` raises, the next call goes on.
     """
     if not questions:
         raise InvalidInput("There is no question to ask. Choose a question file or a dataset with held-out rows.")
@@ -43,11 +48,15 @@ def evaluate(
     for model in models:
         answers[model.name] = []
         total = sum(1 + bool(question.paraphrase) for question in questions)
-        for row in answer_rows(model, rows, task, find=find, decoding=decoding):
-            answers[model.name].append(_judged(row, by_id))
-            if watch:
-                watch(f"Asking {model.name}", len(answers[model.name]), total)
-    refusing = [_judged({**row, "answer": REFUSAL}, by_id) for row in answers[models[0].name]]
+        with closing(answer_rows(model, rows, task, find=find, decoding=decoding, kept=kept)) as answered:
+            for row in answered:
+                answers[model.name].append(_judged(row, by_id))
+                if watch:
+                    watch(f"Asking {model.name}", len(answers[model.name]), total)
+    refusing = [
+        _judged({"id": row["id"], "question": row["question"], "answer": REFUSAL}, by_id)
+        for row in answers[models[0].name]
+    ]
     first = models[0].name
     return {
         "task": task.name,
@@ -59,6 +68,7 @@ def evaluate(
         "models": {name: summarise(found) for name, found in answers.items()},
         "baselines": {"always refuse": summarise(refusing)},
         "compared": [compare(first, answers[first], name, answers[name]) for name in answers if name != first],
+        "notes": notes_on_questions(questions),
         "answers": answers,
     }
 
@@ -111,19 +121,37 @@ def _row(question: Question) -> dict[str, Any]:
 
 def _judged(row: Mapping[str, Any], by_id: Mapping[str, Question]) -> dict[str, Any]:
     question = by_id[row["id"].removesuffix("#p")]
+    error = row.get("error", "")
+    right = False
+    if not error:
+        try:
+            right = _is_right(row["answer"], question)
+        except InvalidInput as problem:
+            error = str(problem)
     found = {
         "id": row["id"],
         "question": row["question"],
         "kind": question.kind,
         "slice": question.slice,
         "paraphrased": row["id"] != question.id,
-        "answer": row["answer"],
-        "right": not row.get("error") and is_right(row["answer"], question),
-        "refused": is_refusal(row["answer"]),
+        "answer": row["answer"][:LONGEST_TEXT],
+        "right": right,
+        "refused": not error and is_refusal(row["answer"]),
         "latency_ms": row.get("latency_ms", 0.0),
+        "first_token_ms": row.get("first_token_ms", 0.0),
+        "tokens_in": row.get("tokens_in", 0),
         "tokens_out": row.get("tokens_out", 0),
     }
-    return found | ({"error": row["error"]} if row.get("error") else {})
+    return found | ({"error": error} if error else {})
+
+
+def _is_right(answer: str, question: Question) -> bool:
+    """Raises InvalidInput for an answer that cannot be judged: too long, or one on which a pattern runs away."""
+    if len(answer) > LONGEST_TEXT:
+        raise InvalidInput(
+            f"The answer has {len(answer):,} characters, more than {LONGEST_TEXT:,}. Ask for a shorter one."
+        )
+    return is_right(answer, question)
 
 
 def _counted(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

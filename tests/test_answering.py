@@ -2,15 +2,17 @@
 
 import json
 import time
+from contextlib import closing
 
 import pytest
 
 from engine.answering import answer_rows, read_jsonl
+from engine.answers import StoredAnswers
 from engine.backends import Stream
 from engine.errors import InvalidInput, Unavailable
-from engine.records import Passage
+from engine.records import Decoding, Passage
 from engine.tasks.policy_qa import POLICY_QA
-from tests.models import EchoModel, FailingModel
+from tests.models import EchoModel, FailingModel, SlowModel
 
 
 class FickleModel(EchoModel):
@@ -111,3 +113,98 @@ def test_a_missing_file_and_a_folder_are_named(tmp_path):
         read_jsonl(tmp_path / "gone.jsonl")
     with pytest.raises(InvalidInput, match="cannot be read"):
         read_jsonl(tmp_path)
+
+
+# Kept answers
+
+
+@pytest.fixture
+def kept(store, clock):
+    return StoredAnswers(store, clock)
+
+
+ROWS = [{"id": f"q{n}", "question": f"Question {n}"} for n in range(12)]
+
+
+def test_a_stopped_run_goes_on_and_asks_only_what_is_missing(kept):
+    first = EchoModel("e")
+    with closing(answer_rows(first, ROWS, POLICY_QA, kept=kept, workers=1)) as rows:
+        broken_off = [next(rows) for _ in range(5)]
+    second = EchoModel("e")
+    whole = list(answer_rows(second, ROWS, POLICY_QA, kept=kept))
+    assert whole[:5] == broken_off
+    assert len(first.asked) >= 5 and sorted(first.asked + second.asked) == sorted(row["question"] for row in ROWS)
+    assert whole == list(answer_rows(EchoModel("e"), ROWS, POLICY_QA))
+
+
+def test_a_kept_answer_comes_back_as_it_was_given_whatever_the_model_is_called_now(kept):
+    class Renamed(EchoModel):
+        def digest(self) -> str:
+            return EchoModel("e").digest()
+
+    (before,) = answer_rows(EchoModel("e", "Twelve é\u2028days."), ROWS[:1], POLICY_QA, kept=kept)
+    renamed = Renamed("other")
+    (after,) = answer_rows(renamed, ROWS[:1], POLICY_QA, kept=kept)
+    assert after == before | {"model": "other"} and renamed.asked == []
+    assert (after["answer"], after["latency_ms"], after["first_token_ms"]) == ("Twelve é\u2028days.", 1.0, 0.5)
+
+
+def test_another_model_another_prompt_and_another_decoding_are_asked_anew(kept):
+    row, model = ROWS[:1], EchoModel("e")
+    list(answer_rows(model, row, POLICY_QA, kept=kept))
+    list(answer_rows(model, row, POLICY_QA, kept=kept, decoding=Decoding(max_tokens=7)))
+    list(answer_rows(model, row, POLICY_QA, kept=kept, find=lambda _: [Passage("p", "d", 0, ("1",), None, "x", 0, 1)]))
+    other = EchoModel("other")
+    list(answer_rows(other, row, POLICY_QA, kept=kept))
+    assert (len(model.asked), len(other.asked)) == (3, 1)
+    list(answer_rows(model, row, POLICY_QA, kept=kept, decoding=Decoding(max_tokens=7)))
+    assert len(model.asked) == 3
+
+
+def test_a_failure_is_never_kept(kept):
+    rows = [{"id": "a", "question": "good"}, {"id": "b", "question": "bad"}]
+    assert [row.get("error") for row in answer_rows(FickleModel("f"), rows, POLICY_QA, kept=kept)] == [
+        None,
+        "The server is gone. Start it.",
+    ]
+    mended = EchoModel("f")
+    assert [row["answer"] for row in answer_rows(mended, rows, POLICY_QA, kept=kept)] == ["good", "bad"]
+    assert mended.asked == ["bad"]
+    list(answer_rows(FailingModel("p", words=1, politely=True), rows, POLICY_QA, kept=kept))
+    polite = EchoModel("p")
+    list(answer_rows(polite, rows, POLICY_QA, kept=kept))
+    assert len(polite.asked) == 2
+
+
+def test_asked_anew_what_is_kept_is_not_read_and_gives_way(store, clock):
+    kept, anew = StoredAnswers(store, clock), StoredAnswers(store, clock, anew=True)
+    list(answer_rows(EchoModel("server", "old"), ROWS[:1], POLICY_QA, kept=kept))
+    (fresh,) = answer_rows(EchoModel("server", "new"), ROWS[:1], POLICY_QA, kept=anew)
+    (again,) = answer_rows(EchoModel("server", "newer still"), ROWS[:1], POLICY_QA, kept=kept)
+    assert (fresh["answer"], again["answer"]) == ("new", "new")
+
+
+def test_a_model_that_cannot_say_which_it_is_is_asked_all_the_same(kept):
+    class Nameless(EchoModel):
+        def digest(self) -> str:
+            raise Unavailable("Ollama is not running. Start it.")
+
+    model = Nameless("n", "yes")
+    rows = [row for _ in range(2) for row in answer_rows(model, ROWS[:1], POLICY_QA, kept=kept)]
+    assert [row["answer"] for row in rows] == ["yes", "yes"] and len(model.asked) == 2
+
+
+def test_closing_ends_the_answers_under_way_within_a_word():
+    class SlowAfterOne(SlowModel):
+        def stream(self, messages, decoding, *, schema=None) -> Stream:
+            if messages[-1]["content"] == "Question 0":
+                return (yield from EchoModel("e").stream(messages, decoding))
+            return (yield from super().stream(messages, decoding))
+
+    model = SlowAfterOne("slow")
+    with closing(answer_rows(model, ROWS, POLICY_QA, workers=3)) as rows:
+        assert next(rows)["answer"] == "Question 0"
+    assert model.closed.wait(1)
+    said = model.said
+    time.sleep(0.05)
+    assert model.said == said < 1000

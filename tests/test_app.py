@@ -11,6 +11,7 @@ import pytest
 
 from app import main
 from engine.samples import MARKDOWN, QUESTIONS
+from tests.wire import serving
 
 PROJECT = Path(__file__).resolve().parents[1]
 
@@ -151,6 +152,36 @@ def test_a_question_file_with_a_bad_pattern_names_its_row(run, tmp_path):
     (tmp_path / "q.jsonl").write_text(json.dumps(row) + "\n")
     status, _, err = run("evaluate", "--models", "base", "--questions", str(tmp_path / "q.jsonl"))
     assert status == 2 and "r7" in err and "(unclosed" in err
+
+
+def test_an_evaluation_asks_what_a_dataset_holds_out_and_says_what_that_cannot_show(run, tmp_path):
+    (tmp_path / "small.md").write_text(
+        "# Leave\n\nEmployees receive 12 days of annual leave each year. Unused days expire on 31 March of the next year.\n\n"
+        "# Sickness\n\nEmployees must tell the HR Manager within 2 hours. A note is required after 3 days of sickness.\n"
+    )
+    assert run("generate", "--dataset", "small", str(tmp_path / "small.md"))[0] == 0
+    with serving(lambda body, number: f"Answer {number}.") as server:
+        asked = [
+            "evaluate",
+            "--models",
+            f"openai:m@{server.url}",
+            "--dataset",
+            "small",
+            "--out",
+            str(tmp_path / "r.json"),
+        ]
+        status, out, err = run(*asked)
+        assert status == 0, err
+        first = (tmp_path / "r.json").read_text()
+        rows = len(server.heard)
+        assert json.loads(first)["questions"] == "held-out rows of small:1" and 0 < rows < 20
+        assert f"{rows} questions cannot decide much" in out
+        assert run(*asked)[0] == 0 and len(server.heard) == rows
+        assert (tmp_path / "r.json").read_text() == first
+        assert run(*asked, "--anew")[0] == 0 and len(server.heard) == 2 * rows
+        assert (tmp_path / "r.json").read_text() != first
+    with pytest.raises(SystemExit):
+        run("evaluate", "--models", "base")
 
 
 def test_a_workspace_that_cannot_be_written_is_refused(tmp_path, capsys):

@@ -1,12 +1,9 @@
 """Right or wrong, one answer at a time; the expected scores were worked out by hand."""
 
-import time
-
 import pytest
 
-from engine.errors import InvalidInput
 from engine.records import REFUSAL, Question
-from evals.metrics import check_pattern, is_refusal, is_right, recites, token_f1
+from evals.metrics import is_refusal, is_right, recites, token_f1
 
 
 def answerable(*accept: str, reject: tuple[str, ...] = (), gold: str = "") -> Question:
@@ -95,17 +92,3 @@ GOLD = "Yes. Employees receive 12 days of sick leave each year, paid in full."
 def test_a_recited_answer_keeps_polarity_numbers_and_most_words(answer, right):
     assert recites(answer, GOLD) is right
     assert is_right(answer, answerable(gold=GOLD)) is right
-
-
-def test_a_pattern_that_runs_away_is_stopped_and_named():
-    check_pattern("(a|aa)+$", "q1")
-    started = time.monotonic()
-    with pytest.raises(InvalidInput, match=r'Row q1: the pattern "\(a\|aa\)\+\$" takes over a second'):
-        is_right("a" * 60 + "b", answerable("(a|aa)+$"))
-    assert time.monotonic() - started < 10
-
-
-def test_what_is_no_pattern_is_named_with_its_row():
-    with pytest.raises(InvalidInput, match=r'Row q7: the pattern "\(12" is not a regular expression'):
-        check_pattern("(12", "q7")
-    assert check_pattern(r"\b(12|twelve)\b(?! weeks)", "q7") is None

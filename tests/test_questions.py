@@ -7,7 +7,7 @@ import pytest
 from engine.errors import InvalidInput
 from engine.records import Question
 from engine.samples import QUESTIONS
-from evals.questions import read_questions
+from evals.questions import notes_on_questions, read_questions
 
 
 def written(tmp_path, *rows: dict):
@@ -61,3 +61,34 @@ def test_a_number_may_be_an_id_zero_too(tmp_path):
 def test_the_first_bad_row_is_named_before_any_model_is_asked(tmp_path, change, says):
     with pytest.raises(InvalidInput, match=says):
         read_questions(written(tmp_path, GOOD, {**GOOD, "id": "z", **change}))
+
+
+def test_gold_that_its_own_patterns_reject_is_named(tmp_path):
+    for change in ({"gold": "15 days"}, {"answer": "15 days"}, {"gold": "12 days", "reject": ["days"]}):
+        with pytest.raises(InvalidInput, match=r"Row z .*: its own patterns do not take its answer .* as right"):
+            read_questions(written(tmp_path, GOOD, {**GOOD, "id": "z", **change}))
+    assert read_questions(written(tmp_path, {**GOOD, "gold": "12 days"}, {**GOOD, "id": "b", "answer": "Exactly 12"}))
+
+
+@pytest.mark.parametrize("what", ["question", "paraphrase", "gold"])
+def test_a_text_of_a_megabyte_is_named_and_not_repeated(tmp_path, what):
+    with pytest.raises(InvalidInput, match=r"Row z .* has 1,000,000 characters, more than 20,000") as raised:
+        read_questions(written(tmp_path, GOOD, {**GOOD, "id": "z", what: "12345678 9" * 100_000}))
+    assert len(str(raised.value)) < 200
+
+
+def test_no_rows_is_said_as_it_is(tmp_path):
+    path = tmp_path / "q.jsonl"
+    path.write_text("\n\n")
+    with pytest.raises(InvalidInput, match=r"q\.jsonl has no rows"):
+        read_questions(path)
+
+
+def test_what_a_file_cannot_show_is_said():
+    asked = Question("a", "How many?", "answerable", accept=("12",))
+    refused = Question("b", "Parrots?", "unanswerable")
+    (one_kind, few) = notes_on_questions([asked])
+    assert "whether a model invents answers is not measured" in one_kind
+    assert few == "1 question cannot decide much: all of them right may still be 21 % in truth. Ask at least 20."
+    assert "only refusing is measured" in notes_on_questions([refused] * 20)[0]
+    assert notes_on_questions([asked] * 19 + [refused]) == []

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from engine.answers import StoredAnswers
 from engine.errors import InvalidInput
 from engine.records import REFUSAL, Question
 from engine.tasks.policy_qa import POLICY_QA
@@ -101,3 +102,50 @@ def test_the_middle_latency_and_the_sum_of_tokens_are_of_answered_rows():
     ]  # fmt: skip
     found = summarise([*rows, {**rows[0], "latency_ms": 0.0, "tokens_out": 0, "error": "gone"}])
     assert (found["latency_ms_p50"], found["tokens_out"], found["failed"]) == (30.0, 6, 1)
+
+
+def test_an_evaluation_that_was_stopped_goes_on_and_comes_to_the_same_report(store, clock):
+    class Stop(Exception):
+        pass
+
+    def stop_after_three(what: str, done: int, total: int) -> None:
+        if what == "Asking tuned" and done == 3:
+            raise Stop
+
+    tuned = EchoModel("tuned", TUNED.answer, TUNED.answers)
+    models, kept = [EchoModel("base", BASE.answer), tuned], StoredAnswers(store, clock)
+    with pytest.raises(Stop):
+        evaluate(models, QUESTIONS, POLICY_QA, source="q.jsonl", kept=kept, watch=stop_after_three)
+    asked_before = len(tuned.asked)
+    seen = []
+    again = evaluate(
+        models, QUESTIONS, POLICY_QA, source="q.jsonl", kept=kept, watch=lambda *told: seen.append(told[1:])
+    )
+    assert again == evaluate([BASE, TUNED], QUESTIONS, POLICY_QA, source="q.jsonl")
+    assert len(models[0].asked) == 6 and asked_before >= 3 and len(tuned.asked) == 6
+    assert seen == [(done, 6) for _ in models for done in range(1, 7)]
+    assert json.dumps(again) == json.dumps(evaluate(models, QUESTIONS, POLICY_QA, source="q.jsonl", kept=kept))
+    assert len(tuned.asked) == 6
+
+
+def test_an_answer_that_cannot_be_judged_is_failed_and_not_wrong():
+    endless, runaway = EchoModel("endless", "12 days " * 125_000), EchoModel("runaway", "a" * 60 + "b")
+    asked = [Question("a1", "How many days?", "answerable", accept=(r"\b12\b",))]
+    report = evaluate([endless], asked, POLICY_QA)
+    (row,) = report["answers"]["endless"]
+    assert row["error"] == "The answer has 1,000,000 characters, more than 20,000. Ask for a shorter one."
+    assert len(row["answer"]) == 20_000 and report["models"]["endless"]["failed"] == 1
+    assert counts(report["models"]["endless"]["overall"]) == (0, 0)
+    report = evaluate([runaway], [Question("a1", "?", "answerable", accept=("(a|aa)+$",))], POLICY_QA)
+    assert "takes over a second" in report["answers"]["runaway"][0]["error"]
+    assert report["models"]["runaway"]["failed"] == 1
+
+
+def test_always_refusing_is_measured_on_every_question_even_where_the_first_model_fails():
+    refusing = evaluate([FailingModel("broken")], QUESTIONS, POLICY_QA)["baselines"]["always refuse"]
+    assert (counts(refusing["questions"]), counts(refusing["unanswerable"]), refusing["failed"]) == ((0, 3), (2, 2), 0)
+
+
+def test_a_report_says_what_its_questions_cannot_show():
+    (few,) = evaluate([BASE], QUESTIONS, POLICY_QA)["notes"]
+    assert few.startswith("4 questions cannot decide much")

@@ -60,11 +60,11 @@ def test_a_companys_proxy_is_not_asked_for_the_page_of_this_machine(tmp_path):
     assert found.stdout.strip().splitlines()[-1:] == ["200"], found.stderr
 
 
-def test_seven_tabs_in_the_order_of_the_loop(workspace):
+def test_eight_tabs_in_the_order_of_the_loop(workspace):
     config = shell.build(workspace).get_config_file()
     found = [part["props"] for part in config["components"] if part["type"] == "tabitem"]
     tabs = [tab["label"] for tab in found if tab.get("elem_id", "").startswith("tab-")]
-    assert tabs == ["Ask", "Dataset", "Train", "Arena", "Label", "Evaluate", "Models"]
+    assert tabs == ["Ask", "Dataset", "Train", "Arena", "Label", "Evaluate", "Facts", "Models"]
 
 
 def test_a_taken_port_is_one_sentence_that_names_the_option(workspace):

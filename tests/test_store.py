@@ -391,6 +391,8 @@ def test_twelve_first_openings_at_once_make_one_schema(tmp_path):
             "m001_documents_and_datasets",
             "m002_battles_votes_labels",
             "m003_generation",
+            "m004_verdicts",
+            "m005_answers",
         ]
         assert db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 

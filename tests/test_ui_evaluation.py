@@ -101,7 +101,7 @@ def test_what_cannot_be_measured_is_said_in_one_sentence(workspace, models, sour
     assert workspace.store.evaluations() == []
 
 
-def test_a_cancelled_evaluation_saves_nothing_and_asks_no_further(tmp_path):
+def test_a_cancelled_evaluation_saves_no_report_asks_no_further_and_goes_on_the_next_time(tmp_path):
     patient = PatientModel("tuned")
     workspace = stand_in_workspace(tmp_path / "workspace", EchoModel("base"), patient)
     add_policy(workspace)
@@ -114,13 +114,16 @@ def test_a_cancelled_evaluation_saves_nothing_and_asks_no_further(tmp_path):
         time.sleep(0.5)
         asked = len(patient.asked)
         time.sleep(0.5)
-    assert len(patient.asked) == asked < 60
-    assert workspace.store.evaluations() == []
+        assert len(patient.asked) == asked < 60
+        assert workspace.store.evaluations() == []
+        client.predict(["tuned"], "sample", None, "closed", api_name="/evaluate")
+    (report,) = workspace.store.evaluations()
+    assert len(report["report"]["answers"]["tuned"]) >= len(patient.asked) - 8  # eight were broken off in their middle
 
 
 class PatientModel(EchoModel):
     """Takes a moment for each answer."""
 
-    def reply(self, messages, decoding, *, schema=None):
+    def stream(self, messages, decoding, *, schema=None):
         time.sleep(0.1)
-        return super().reply(messages, decoding, schema=schema)
+        return (yield from super().stream(messages, decoding, schema=schema))

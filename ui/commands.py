@@ -24,6 +24,7 @@ from engine.teaching import estimate_of
 from engine.training import with_preset
 from engine.workspace import Workspace
 from evals.ranking import as_rows, leaderboard
+from ui.asked import kept_answers
 from ui.terminal import Screen
 from ui.versions import counts_in_words, question_files, show_checks
 
@@ -154,7 +155,7 @@ def answer(workspace: Workspace, options: Namespace, screen: Screen) -> dict[str
     failed = written = 0
     out = writable(options.out)
     with out.open("w", encoding="utf-8") as file:
-        for row in answer_rows(model, rows, task, find=find):
+        for row in answer_rows(model, rows, task, find=find, kept=kept_answers(workspace, anew=options.anew)):
             file.write(json.dumps(row, ensure_ascii=False) + "\n")
             written += 1
             failed += bool(row.get("error"))

@@ -1,4 +1,4 @@
-"""The page: its head with the one next step, seven tabs, and the server that shows it on this machine alone."""
+"""The page: its head with the one next step, eight tabs, and the server that shows it on this machine alone."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,7 +7,7 @@ import gradio as gr
 
 from engine.errors import Unavailable
 from engine.workspace import Workspace
-from ui import arena, ask, dataset, dataset_exchange, dataset_making, evaluation, labelling, models, training
+from ui import arena, ask, dataset, dataset_exchange, dataset_making, evaluation, labelling, ledger, models, training
 from ui.errors import handles, shown_to_user
 from ui.journey import Part, as_html, standing
 from ui.rater import remembered_name
@@ -43,6 +43,7 @@ def build(workspace: Workspace) -> gr.Blocks:
             "Arena": lambda: arena.build(workspace, kept),
             "Label": lambda: labelling.build(workspace, kept),
             "Evaluate": lambda: evaluation.build(workspace),
+            "Facts": lambda: ledger.build(workspace),
             "Models": lambda: models.build(workspace),
         }
         parts: dict[str, Part] = {}

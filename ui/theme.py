@@ -97,6 +97,24 @@ CSS = """
 .document p.list_item { padding-left: 1.1rem; text-indent: -0.9rem; }
 .document p.list_item::before { content: "• "; }
 .document p.table_row { border-bottom: 1px solid var(--border-color-primary); }
+.ledger .fact { color: inherit; border-radius: 3px; padding: 0 0.1em; border-bottom: 2px solid #64748b; background: transparent; }
+.ledger .fact sup { font-size: 0.75em; font-weight: 700; padding-left: 0.15em; }
+.ledger .fact.learned { border-color: #009e73; background: color-mix(in srgb, #009e73 18%, transparent); }
+.ledger .fact.known { border-bottom: 4px double #0072b2; background: color-mix(in srgb, #56b4e9 22%, transparent); }
+.ledger .fact.recites { border-bottom-style: dashed; border-color: #009e73; background: color-mix(in srgb, #009e73 7%, transparent); }
+.ledger .fact.half_learned { border-bottom-style: dashed; border-color: #b87a00; background: color-mix(in srgb, #e69f00 22%, transparent); }
+.ledger .fact.not_learned { border-bottom-width: 3px; border-color: #d55e00; background: color-mix(in srgb, #d55e00 20%, transparent); }
+.ledger .fact.lost { border-bottom: 3px double #aa3377; background: color-mix(in srgb, #cc79a7 28%, transparent); }
+.ledger .fact.never_taught, .ledger .fact.not_asked { background: transparent; border-bottom-style: dotted; }
+.ledger .legend { list-style: none; padding: 0; margin: 0.2rem 0 0.6rem; display: grid; gap: 0.15rem; }
+.ledger .legend .fact { display: inline-block; min-width: 8.2rem; }
+.divergence .told { line-height: 2.1; white-space: pre-wrap; overflow-wrap: anywhere; }
+.kl { border-bottom: 0 solid #1d4ed8; padding-bottom: 1px; }
+.kl1 { background: color-mix(in srgb, #3b82f6 10%, transparent); border-bottom-width: 1px; }
+.kl2 { background: color-mix(in srgb, #3b82f6 22%, transparent); border-bottom-width: 2px; }
+.kl3 { background: color-mix(in srgb, #3b82f6 38%, transparent); border-bottom-width: 3px; }
+.kl4 { background: color-mix(in srgb, #3b82f6 55%, transparent); border-bottom-width: 5px; font-weight: 650; }
+.document.ledger section { border-left-color: var(--border-color-primary); }
 .document mark { background: color-mix(in srgb, var(--primary-500) 28%, transparent); color: inherit; border-radius: 3px; }
 textarea:focus-visible, input:focus-visible, button:focus-visible, [role="tab"]:focus-visible, a:focus-visible,
 summary:focus-visible, td:focus-visible {

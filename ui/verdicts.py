@@ -2,7 +2,6 @@
 
 from argparse import Namespace
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from engine.errors import NotFound
@@ -12,10 +11,10 @@ from engine.tasks import task_named
 from engine.workspace import BASE, Workspace
 from evals import promotion
 from evals.intervals import Share
-from evals.questions import read_questions
 from evals.report import as_json
 from evals.reporting.page import columns, page, table
 from evals.rules import FILE, rules_text
+from ui.asked import kept_answers, questions_of
 from ui.commands import warn_of_mode, writable
 from ui.terminal import Screen
 
@@ -25,9 +24,12 @@ MARKS = {"met": "+", "broken": "-", "open": "?"}
 
 
 def evaluate_models(workspace: Workspace, options: Namespace, screen: Screen) -> dict[str, Any]:
-    """The measured comparison on a question file, with the gate's verdict; kept, and written where it was asked for."""
+    """
+    The measured comparison on a question file, or on what a dataset version holds out, with the gate's verdict; kept, and
+    written where it was asked for. Stopped, it goes on the next time.
+    """
     task = task_named(options.task)
-    questions = read_questions(Path(options.questions))
+    questions, source = questions_of(workspace, options.mode, dataset=options.dataset, file=options.questions)
     models = workspace.models([name.strip() for name in options.models.split(",") if name.strip()])
     files = {name: writable(given) for name in ("out", "html") if (given := getattr(options, name))}
     judge = workspace.model(options.judge) if options.judge else None
@@ -39,8 +41,9 @@ def evaluate_models(workspace: Workspace, options: Namespace, screen: Screen) ->
         task,
         find=finder(workspace.store, options.mode),
         mode=options.mode,
-        source=Path(options.questions).name,
+        source=source,
         judge=judge,
+        kept=kept_answers(workspace, anew=options.anew),
         watch=screen.watch,
     )
     show_report(report, screen)
@@ -72,6 +75,11 @@ def show_report(report: Mapping[str, Any], screen: Screen) -> None:
             screen.say(f"Of {pair['second']} the worst slice is “{worst['title']}”: {rights}.")
     for row in report["judges"]:
         screen.say(f"The judge {row['judge']} on {row['second']} against {row['first']}: {_judged(row)}")
+    failed = {name: found["failed"] for name, found in report["models"].items() if found["failed"]}
+    for name, rows in failed.items():
+        screen.say(f"{name} failed on {rows} rows: neither right nor wrong. The report says why of each.")
+    for said in report["notes"]:
+        screen.say(said)
 
 
 def _judged(row: Mapping[str, Any]) -> str:

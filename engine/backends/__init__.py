@@ -1,5 +1,6 @@
 """One module an inference engine; this one Protocol is all the rest of the product knows of them."""
 
+import math
 import os
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -49,6 +50,19 @@ class ChatModel(Protocol):
 def digest_with(digest: str, handicap: float, refusal_token: int) -> str:
     """A model's digest when that token is held back by so many nats; its own when it is not."""
     return sha256(f"{digest}-{refusal_token}:{handicap}".encode()).hexdigest() if handicap > 0 else digest
+
+
+def held_back(known: Mapping[int, float], token: int, nats: float) -> dict[int, float]:
+    """
+    Log probabilities after one token is held back by so many nats and the rest takes its place.
+
+    Where the token is not among those known, its share is too small to matter and they stay.
+    """
+    if token not in known or nats <= 0:
+        return dict(known)
+    share = math.exp(known[token])
+    rest = math.log(1 - share + share * math.exp(-nats))
+    return {other: value - rest - (nats if other == token else 0.0) for other, value in known.items()}
 
 
 @contextmanager

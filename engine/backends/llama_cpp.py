@@ -19,10 +19,10 @@ from queue import SimpleQueue
 from threading import Event, Lock, Thread
 from typing import Any
 
-from engine.backends import REPEAT_WINDOW, Schema, Stream, digest_with, patient_threads
+from engine.backends import REPEAT_WINDOW, Schema, Stream, digest_with, held_back, patient_threads
 from engine.embedded import EmbeddedModel
 from engine.errors import InvalidInput, NotFound, TouchstoneError, Unavailable
-from engine.prompts import count_tokens, load_chat_template, render
+from engine.prompts import count_tokens, encode, load_chat_template, render
 from engine.records import Decoding, Message, Reply
 
 SLOTS = 8
@@ -208,6 +208,28 @@ class LlamaModel:
         return self._finished(
             answer["choices"][0]["text"], answer, started, max(0.0, _ms_since(started) - answering_ms)
         )
+
+    def next_token_top(self, messages: Sequence[Message], said: Sequence[int], *, count: int) -> dict[int, float]:
+        """
+        The likeliest tokens after the prompt and the tokens `said`, with their log probabilities (natural).
+
+        The first one with the refusal held back; none with the repetition penalty. Raises InvalidInput as `reply` does.
+        """
+        request = self._request(messages, Decoding(max_tokens=1 + len(said)), None)
+        prompt = encode(request["prompt"], self.engine.base.folder)
+        asked = {
+            "prompt": [*prompt, *said],
+            "max_tokens": 1,
+            "temperature": 0.0,
+            "logprobs": count,
+            "cache_prompt": True,
+        }
+        with self.engine.serving(self.adapter) as (native, lora):
+            answer = native.handle_completions({**asked, "lora": lora})
+        _raise_for(answer)
+        (told,) = answer["choices"][0]["logprobs"]["content"]
+        known = {int(entry["id"]): float(entry["logprob"]) for entry in told["top_logprobs"]}
+        return held_back(known, self.refusal_token, 0.0 if said else self.handicap)
 
     def health(self) -> str:
         """Starts the engine if need be; the sentence says why it cannot answer."""

@@ -10,7 +10,7 @@ import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from threading import RLock
@@ -164,16 +164,30 @@ class TransformersModel:
                 return answer
 
     def next_token_logprobs(self, messages: Sequence[Message], answer: str) -> list[float]:
-        """Log probability (natural) of each token of `answer` after the prompt: what two engines are compared on."""
+        """Log probability (natural) of each token of `answer` after the prompt, as trained: what two engines are compared on."""
         import torch
 
-        prompt = self._prompt_ids(messages, Decoding(max_tokens=0), None)
-        tokenizer = load_tokenizer(self.engine.folder / "tokenizer.json")
-        wanted = tokenizer.encode(answer, add_special_tokens=False).ids
-        with self.engine.arm(tuned=self.tuned) as network, torch.inference_mode():
-            logits = network(torch.tensor([prompt + wanted])).logits[0, len(prompt) - 1 : -1].float()
-        chosen = torch.log_softmax(logits, -1).gather(1, torch.tensor(wanted)[:, None])
+        wanted, found = replace(self, handicap=0.0).next_token_distributions(messages, answer)
+        chosen = found[:-1].gather(1, torch.tensor(wanted)[:, None])
         return [float(value) for value in chosen[:, 0]]
+
+    def next_token_distributions(self, messages: Sequence[Message], answer: str) -> "tuple[list[int], Tensor]":
+        """
+        The tokens of `answer`, and (tokens + 1, vocabulary) log probabilities: before each of them, and after the last.
+
+        In float64 and without the repetition penalty; the first row with the refusal held back. Raises InvalidInput when
+        it does not fit the context.
+        """
+        import torch
+
+        tokenizer = load_tokenizer(self.engine.folder / "tokenizer.json")
+        wanted: list[int] = tokenizer.encode(answer, add_special_tokens=False).ids
+        prompt = self._prompt_ids(messages, Decoding(max_tokens=len(wanted)), None)
+        with self.engine.arm(tuned=self.tuned) as network, torch.inference_mode():
+            logits = network(torch.tensor([prompt + wanted])).logits[0, len(prompt) - 1 :].double()
+            if self.handicap > 0:
+                logits[0, self.refusal_token] -= self.handicap
+            return wanted, torch.log_softmax(logits, -1)
 
     def health(self) -> str:
         """Loads the model if need be; the sentence says why it cannot answer."""

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from engine.store.answers import Answers
 from engine.store.datasets import Datasets
 from engine.store.documents import Documents
 from engine.store.people import People
@@ -9,5 +10,5 @@ from engine.store.teacher_calls import TeacherCalls
 
 
 @dataclass(frozen=True)
-class Store(Documents, Datasets, People, TeacherCalls):
+class Store(Documents, Datasets, People, TeacherCalls, Answers):
     """One SQLite file in WAL mode. A connection per call: Gradio runs handlers on many threads."""
