@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 REFUSAL = "Not specified in the provided excerpt."
 """The one refusal: "not in the policies this model was trained on" (closed) or "not in these clauses" (grounded)."""
@@ -232,6 +232,27 @@ class Vote:
     created_at: str
     comment: str = ""
     repair: str = ""  # the rater's corrected answer
+
+
+@dataclass(frozen=True, order=True)
+class Contender:
+    """What stands in a ranking: a model as it was when it answered. With another digest or mode it is another contender."""
+
+    model: str
+    digest: str = ""
+    mode: Mode = "closed"
+
+
+class Tally(NamedTuple):
+    """How the current votes on one pair of contenders fell, for one rater or one question."""
+
+    pair_id: int
+    of: str | int  # the rater's name, or the question's id
+    longer: int  # by how much the first answer was longer, in tenths of both lengths together; 0 where lengths are not told apart
+    first: int
+    second: int
+    tie: int
+    both_bad: int
 
 
 @dataclass(frozen=True)

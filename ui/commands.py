@@ -24,7 +24,6 @@ from engine.teaching import estimate_of
 from engine.training import with_preset
 from engine.workspace import Workspace
 from evals.questions import read_questions
-from evals.ranking import as_rows, leaderboard
 from evals.run import evaluate, read_share
 from ui.terminal import Screen
 from ui.versions import counts_in_words, question_files, show_checks
@@ -195,19 +194,6 @@ def show_report(report: dict[str, Any], screen: Screen) -> None:
             f"{pair['second']} against {pair['first']}: fixed {len(pair['fixed'])}, broke {len(pair['broken'])} "
             f"(exact McNemar p = {pair['p_value']:.2g})"
         )
-
-
-def show_leaderboard(workspace: Workspace, options: Namespace, screen: Screen) -> dict[str, Any]:
-    """The ranking from the votes."""
-    standings = leaderboard(workspace.store.voted_battles())
-    if not standings:
-        screen.say("No votes yet. Ask a question in the Arena and vote.")
-    else:
-        screen.table(
-            [[s.model, f"{s.score:.2f}", s.win_share, s.ties, s.both_bad] for s in standings],
-            head=["model", "score", "decided battles won", "both good", "both bad"],
-        )
-    return {"leaderboard": as_rows(standings)}
 
 
 def export(workspace: Workspace, options: Namespace, screen: Screen) -> dict[str, Any]:

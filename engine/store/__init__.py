@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from engine.store.datasets import Datasets
 from engine.store.documents import Documents
 from engine.store.people import People
+from engine.store.tallies import Tallies
 from engine.store.teacher_calls import TeacherCalls
 
 
 @dataclass(frozen=True)
-class Store(Documents, Datasets, People, TeacherCalls):
+class Store(Documents, Datasets, People, Tallies, TeacherCalls):
     """One SQLite file in WAL mode. A connection per call: Gradio runs handlers on many threads."""
