@@ -163,6 +163,26 @@ CREATE TRIGGER finished_versions_are_never_deleted BEFORE DELETE ON datasets WHE
 BEGIN SELECT RAISE(ABORT, 'a finished dataset version is never deleted'); END;
 """
 
+LABELLING_DESK = """
+ALTER TABLE labels ADD COLUMN grounded TEXT NOT NULL DEFAULT '' CHECK (grounded IN ('yes', 'no', ''));
+-- JSON list of words
+ALTER TABLE labels ADD COLUMN tags TEXT NOT NULL DEFAULT '[]';
+ALTER TABLE labels ADD COLUMN seconds REAL NOT NULL DEFAULT 0;
+ALTER TABLE labels ADD COLUMN settles INTEGER NOT NULL DEFAULT 0;
+-- JSON object, by the task's schema
+ALTER TABLE labels ADD COLUMN form TEXT NOT NULL DEFAULT '{}';
+CREATE INDEX labels_by_row ON labels(dataset_id, example_id, rater);
+CREATE TABLE desk_plans (
+    id         INTEGER PRIMARY KEY,
+    dataset_id INTEGER NOT NULL REFERENCES datasets(id),
+    raters     INTEGER NOT NULL,
+    shared     REAL NOT NULL,
+    guidelines TEXT NOT NULL,
+    rater      TEXT NOT NULL,
+    created_at TEXT NOT NULL
+);
+"""
+
 LEDGER_OF_A_FINISHED_VERSION = """
 CREATE TRIGGER finished_{table}_are_never_{past} BEFORE {action} ON {table}
 WHEN (SELECT finished_at FROM datasets WHERE id = {row}.dataset_id) IS NOT NULL
@@ -311,6 +331,12 @@ def m004_tallies(db: Database) -> None:
     for name, event, row, sign in (("is_counted", "INSERT", "NEW", "+"), ("is_taken_out", "DELETE", "OLD", "-")):
         _run(db, COUNT_A_BALLOT.format(name=name, event=event, row=row, sign=sign))
     db.execute("UPDATE current_votes SET vote_id = vote_id")  # the votes there are already
+
+
+@migrations()
+def m005_labelling_desk(db: Database) -> None:
+    """What else a rater says of a row, how long it took, who settled a disagreement, and how rows are dealt."""
+    _run(db, LABELLING_DESK)
 
 
 def _run(db: Database, script: str) -> None:

@@ -99,6 +99,15 @@ class Tallies(Connection):
             )
             return [row[0] for row in db.execute(sql, [pair_id, json.dumps(without)])]
 
+    def ballots(self, task: str) -> list[tuple[int, int, str, str]]:
+        """Every current vote as (pair, question, rater, outcome), in the order they were given."""
+        with self.reading() as db:
+            sql = (
+                "SELECT pair_id, question_id, rater, outcome FROM ballots JOIN pairs ON pairs.id = pair_id WHERE task = ?"
+                " ORDER BY vote_id"
+            )
+            return list(db.execute(sql, [task]).fetchall())
+
     def has_voted(self, task: str, rater: str) -> bool:
         """Whether this rater has a current vote in the task: only then may they see what others said."""
         with self.reading() as db:
