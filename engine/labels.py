@@ -14,11 +14,12 @@ VERDICTS = get_args(Label.__annotations__["verdict"])
 LONGEST = 10_000
 LONGEST_LOOK_S = 3600.0
 MOST_TAGS, LONGEST_TAG = 20, 40
-GUIDELINES = """**Right**: the evidence says what the answer says, and it answers this question.
-**Wrong**: it does not. Write the right answer below if you know it.
-**Should refuse**: the policy does not say, but the answer pretends that it does.
-**Should not refuse**: the answer refuses, but the policy says it.
-**Unclear**: you cannot tell. Judge by the policy alone, not by what you know or would like."""
+GUIDELINES = """Right: the evidence says what the answer says, and it answers this question.
+Wrong: it does not. Write the right answer below if you know it.
+Should refuse: the policy does not say, but the answer pretends that it does.
+Should not refuse: the answer refuses, but the policy says it.
+Unclear: you cannot tell.
+Judge by the policy alone, not by what you know or would like."""
 """What raters go by where nobody has written guidelines for a dataset."""
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from engine.datasets import held_out_as_questions
 from engine.records import Adapter, Split
 from engine.store import Store
+from evals.agreement import Agreement, agreement_of_votes
 from evals.ballots import Ballots, read_ballots
 from evals.intervals import Share
 from evals.ranking import HeadToHead, Ranking, as_rows, by_rater, rank
@@ -37,6 +38,7 @@ class Leaderboard:
     outcomes: tuple[
         str, ...
     ] = ()  # of the pair with most votes, in the order they were given; () for votes from a file
+    agreement: Agreement | None = None  # on the same questions to the same pair; None for votes from a file
     marked: tuple[str, ...] = ()  # questions that trained one of the two, or nearly: not scored
     unknown: tuple[str, ...] = ()  # models that are gone, so nobody can tell what trained them
 
@@ -59,7 +61,8 @@ class Leaderboard:
             f"What trained {', '.join(self.unknown)} cannot be looked up any more, so all its questions are scored."
             * bool(self.unknown),
         ]
-        return [sentence for sentence in said if sentence]
+        agreed = [str(self.agreement)] if self.agreement and self.raw.votes else []
+        return [sentence for sentence in said if sentence] + agreed
 
 
 def leaderboard(store: Store, adapters: Sequence[Adapter], task: str) -> Leaderboard:
@@ -74,6 +77,7 @@ def leaderboard(store: Store, adapters: Sequence[Adapter], task: str) -> Leaderb
         slices=_slices(store, adapters, task, seen.questions),
         raters=_raters(ballots, raw),
         outcomes=_outcomes(store, ballots, raw, seen.questions),
+        agreement=agreement_of_votes(store, task),
         marked=tuple(dict.fromkeys(asked[question] for _, question in seen.questions)),
         unknown=seen.unknown,
     )
@@ -93,6 +97,7 @@ def as_json(board: Leaderboard) -> dict[str, Any]:
         "pairs": [asdict(head) for head in board.raw.heads],
         "slices": {name: as_rows(found.standings) for name, found in board.slices.items()},
         "raters": [asdict(line) for line in board.raters],
+        "agreement": asdict(board.agreement) if board.agreement else None,
         "votes": board.raw.votes,
         "not_scored": board.raw.left_out,
         "marked_questions": list(board.marked),

@@ -20,11 +20,13 @@ from engine.records import Job, Mode
 from engine.refusing import elsewhere, setting
 from engine.search import finder
 from engine.tasks import task_named
+from engine.tasks.policy_qa import POLICY_QA
 from engine.teaching import estimate_of
 from engine.training import with_preset
 from engine.workspace import Workspace
 from evals.questions import read_questions
 from evals.run import evaluate, read_share
+from ui.leaderboard import warn_of_disagreement
 from ui.terminal import Screen
 from ui.versions import counts_in_words, question_files, show_checks
 
@@ -200,6 +202,7 @@ def export(workspace: Workspace, options: Namespace, screen: Screen) -> dict[str
     """A dataset's kept rows in any format, or the votes as they were given."""
     if options.what == "raw" and (options.format or options.split != "all"):
         raise InvalidInput("Votes as they were given have no format and no split. Leave out --what raw, or the others.")
+    warn_of_disagreement(workspace, POLICY_QA.name, screen)
     if options.format:
         return _export_format(workspace, options, screen)
     if options.what == "raw":

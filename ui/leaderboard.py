@@ -1,10 +1,11 @@
-"""The ranking on the command line: standings, who beats whom and whether to stop, slices, raters, and what was not scored."""
+"""The ranking on the command line: standings, who beats whom, whether to stop, what was not scored, whether raters agree."""
 
 from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
 from engine.workspace import Workspace
+from evals.agreement import agreement_of_labels, agreement_of_votes
 from evals.leaderboard import Leaderboard, as_json, leaderboard, leaderboard_of
 from evals.votes_file import read_votes
 from ui.standing_tables import SLICE_STANDING_HEAD, STANDING_HEAD, flip_words, slice_standing_rows, standing_rows
@@ -29,6 +30,17 @@ def show_leaderboard(workspace: Workspace, options: Namespace, screen: Screen) -
     for note in board.notes():
         screen.say(f"note: {note}")
     return as_json(board)
+
+
+def warn_of_disagreement(workspace: Workspace, task: str, screen: Screen) -> list[str]:
+    """What an export must say of votes and labels on which raters hardly agree, a sentence each."""
+    found = [agreement_of_votes(workspace.store, task).warning("The votes")]
+    for version in workspace.store.datasets()[:1]:
+        found.append(agreement_of_labels(workspace.store, version).warning(f"The labels of {version.title}"))
+    said = [sentence for sentence in found if sentence]
+    for sentence in said:
+        screen.say(f"warning: {sentence}")
+    return said
 
 
 def _show_pairs(board: Leaderboard, screen: Screen) -> None:

@@ -127,7 +127,8 @@ KEYS = """
   const wanted = {
     arena: {"1": "a", a: "a", "2": "b", b: "b", "3": "tie", t: "tie", "4": "both_bad", x: "both_bad", n: "next"},
     dataset: {j: "next", k: "previous", a: "accept", r: "reject", e: "edit", u: "undo"},
-    label: {"1": "right", "2": "wrong", "3": "should_refuse", "4": "should_not_refuse", "5": "unclear"},
+    label: {"1": "right", "2": "wrong", "3": "should_refuse", "4": "should_not_refuse", "5": "unclear",
+            g: "grounded", h: "ungrounded", e: "edit", u: "undo"},
   };
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
