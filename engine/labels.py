@@ -61,17 +61,8 @@ def queue(store: Store, version: DatasetVersion, *, rater: str) -> list[LedgerRo
     By default everybody judges every row, in one order. With a plan a shared row is dealt until so many raters have judged it,
     each other row until one has; then raters go in orders of their own, so that two who work at once seldom meet.
     """
-    name, plan = _named(rater), store.desk_plan(version.id)
-    judges = _judges(store, version)
-    rows = [row for row in store.rows(version.id, state="kept") if row.example.question]
-    mine = [
-        row
-        for row in rows
-        if name not in (by := judges.get(row.example.id, set())) and (not plan.raters or len(by) < _wanted(plan, row))
-    ]
-    if not plan.raters:
-        return sorted(mine, key=lambda row: row.example.id)
-    return sorted(mine, key=lambda row: (not _is_shared(plan, row), _position(f"{name}/{row.example.id}")))
+    plan = store.desk_plan(version.id)
+    return _dealt(_askable(store, version), plan, _judges(store.labels(version.id)), _named(rater))
 
 
 def set_plan(
@@ -97,16 +88,23 @@ def set_plan(
 
 def progress(store: Store, version: DatasetVersion) -> list[RaterProgress]:
     """Each rater's, by name. What was taken back is not judged."""
+    labels, rows, plan = store.labels(version.id), _askable(store, version), store.desk_plan(version.id)
+    judges = _judges(labels)
     by_rater: dict[str, list[Label]] = {}
-    for label in store.labels(version.id):
+    for label in labels:
         if not _is_blank(label):
             by_rater.setdefault(label.rater, []).append(label)
     found = []
     for name, given in sorted(by_rater.items()):
         times = [label.seconds for label in given if label.seconds > 0]
-        waiting = len(queue(store, version, rater=name))
+        waiting = len(_dealt(rows, plan, judges, name))
         found.append(RaterProgress(name, len(given), waiting, median(times) if times else None))
     return found
+
+
+def judged(store: Store, version: DatasetVersion, *, rater: str) -> int:
+    """How many rows this rater has judged."""
+    return sum(label.rater == _named(rater) and not _is_blank(label) for label in store.labels(version.id))
 
 
 def disagreements(store: Store, version: DatasetVersion, *, rater: str = "") -> list[Disagreement]:
@@ -254,13 +252,29 @@ def _says(label: Label) -> tuple[str, str]:
     return label.verdict, " ".join(label.gold.split()).lower()
 
 
-def _judges(store: Store, version: DatasetVersion) -> dict[str, set[str]]:
+def _askable(store: Store, version: DatasetVersion) -> list[LedgerRow]:
+    return [row for row in store.rows(version.id, state="kept") if row.example.question]
+
+
+def _judges(labels: Sequence[Label]) -> dict[str, set[str]]:
     """Row -> who has judged it. A judgement that was taken back leaves the row to be judged again."""
     found: dict[str, set[str]] = {}
-    for label in store.labels(version.id):
+    for label in labels:
         if not _is_blank(label):
             found.setdefault(label.example_id, set()).add(label.rater)
     return found
+
+
+def _dealt(rows: Sequence[LedgerRow], plan: DeskPlan, judges: Mapping[str, set[str]], name: str) -> list[LedgerRow]:
+    """See `queue`."""
+    mine = [
+        row
+        for row in rows
+        if name not in (by := judges.get(row.example.id, set())) and (not plan.raters or len(by) < _wanted(plan, row))
+    ]
+    if not plan.raters:
+        return sorted(mine, key=lambda row: row.example.id)
+    return sorted(mine, key=lambda row: (not _is_shared(plan, row), _position(f"{name}/{row.example.id}")))
 
 
 def _wanted(plan: DeskPlan, row: LedgerRow) -> int:

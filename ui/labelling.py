@@ -85,13 +85,15 @@ def build(workspace: Workspace, kept: gr.BrowserState) -> Part:
         return desk.next_row(title, name, first=last.example_id)
 
     gr.on(
-        [chosen.input, rater.blur, rater.submit, *settle.saved, *plan.saved, *(form.saved for form in forms)],
+        [chosen.input, rater.blur, rater.submit],
         shown_to_user(shown),
         [chosen, rater],
         outputs,
         api_name="next_row",
         show_progress="hidden",
     )
+    for saved in (settle.saved, plan.saved, *(form.saved for form in forms)):
+        saved(shown_to_user(shown), [chosen, rater], outputs, api_visibility="private", show_progress="hidden")
 
     def show(name: str) -> dict[Any, Any]:
         versions = workspace.store.datasets()
@@ -185,7 +187,7 @@ class _Desk:
         store = self.workspace.store
         version = store.dataset(title)
         waiting = labels.queue(store, version, rater=name)
-        done = sum(line.judged for line in labels.progress(store, version) if line.rater == name.strip())
+        done = labels.judged(store, version, rater=name)
         guide = store.desk_plan(version.id).guidelines or labels.GUIDELINES
         blank = {
             self.gold: "",

@@ -1,6 +1,6 @@
 """Label, for whoever runs it: how rows are dealt, what raters go by, how far each is, and how far they agree."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,7 +30,7 @@ class Planning:
     guidelines: gr.Textbox
     board: gr.Dataframe
     agreed: gr.HTML
-    saved: Sequence[Callable[..., Any]]
+    saved: Callable[..., Any]
 
     @property
     def outputs(self) -> list[Any]:
@@ -77,4 +77,4 @@ def build(workspace: Workspace, chosen: gr.Dropdown, rater: gr.Textbox) -> Plann
         )  # fmt: skip
         tell("The rows are dealt so from now on; what was judged stays.")
 
-    return Planning(workspace, raters, shared, guidelines, board, agreed, [keep.success])
+    return Planning(workspace, raters, shared, guidelines, board, agreed, keep.success)

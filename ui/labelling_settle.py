@@ -1,6 +1,6 @@
 """Label, where raters disagree: each one's verdict side by side, and the word that settles it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,7 +28,7 @@ class Settling:
     workspace: Workspace
     box: gr.Accordion
     row: gr.Dropdown
-    saved: Sequence[Callable[..., Any]]
+    saved: Callable[..., Any]
 
     @property
     def outputs(self) -> list[Any]:
@@ -89,4 +89,4 @@ def build(workspace: Workspace, chosen: gr.Dropdown, rater: gr.Textbox) -> Settl
         labels.label_row(workspace.store, version, example_id, rater=name, verdict=word, more=more, now=workspace.now())
         return {answer: "", verdicts: gr.update(value=[]), verdict: None, gold: ""}
 
-    return Settling(workspace, box, row, [settle.success])
+    return Settling(workspace, box, row, settle.success)
