@@ -30,7 +30,7 @@ FROM (SELECT pair_id, rater, rater_tallies.first AS won, rater_tallies.second AS
       UNION ALL
       SELECT ballots.pair_id, rater, -(outcome = 'first'), -(outcome = 'second'), -(outcome = 'tie'), -(outcome = 'both_bad')
       FROM json_each(:without) AS left_out
-      JOIN ballots ON ballots.pair_id = json_extract(left_out.value, '$[0]')
+      CROSS JOIN ballots ON ballots.pair_id = json_extract(left_out.value, '$[0]')
                   AND ballots.question_id = json_extract(left_out.value, '$[1]')
       JOIN pairs ON pairs.id = ballots.pair_id
       WHERE task = :task)
@@ -71,12 +71,12 @@ class Tallies(Connection):
     def question_tallies(self, task: str) -> list[Tally]:
         """What the raters said on each question, pair by pair."""
         with self.reading() as db:
-            return [Tally(*row) for row in db.execute(BY_QUESTION, [task])]
+            return [Tally._make(row) for row in db.execute(BY_QUESTION, [task])]
 
     def rater_tallies(self, task: str, *, without: Sequence[tuple[int, int]] = ()) -> list[Tally]:
         """What each rater said, pair by pair; `without` these questions, as (pair, question)."""
         with self.reading() as db:
-            return [Tally(*row) for row in db.execute(BY_RATER, {"task": task, "without": json.dumps(without)})]
+            return [Tally._make(row) for row in db.execute(BY_RATER, {"task": task, "without": json.dumps(without)})]
 
     def tallies_with_lengths(
         self, task: str, *, without: Sequence[tuple[int, int]] = ()
@@ -85,7 +85,7 @@ class Tallies(Connection):
         given = {"task": task, "without": json.dumps(without)}
         with self.reading() as db:
             by_rater, by_question = (
-                [Tally(*row) for row in db.execute(WITH_LENGTHS.format(cluster=cluster), given)]
+                [Tally._make(row) for row in db.execute(WITH_LENGTHS.format(cluster=cluster), given)]
                 for cluster in ("rater", "question_id")
             )
             return by_rater, by_question
