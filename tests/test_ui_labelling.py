@@ -62,8 +62,10 @@ def test_a_disagreement_is_seen_by_those_who_judged_and_settled(workspace):
     for rater, verdict in (("Ann", "right"), ("Bob", "wrong")):
         labels.label_row(store, version, row, rater=rater, verdict=verdict, now="1")
     with visiting(workspace) as client:
-        with pytest.raises(AppError, match="still yours to judge"):
+        client.predict("leave:1", "Eve", api_name="/next_row")
+        with pytest.raises(AppError, match="not in the list of choices"):  # Eve has still to judge it, so it is not offered
             client.predict("leave:1", "Eve", row, api_name="/disagreement")
+        client.predict("leave:1", "Ann", api_name="/next_row")
         _, said, *_ = client.predict("leave:1", "Ann", row, api_name="/disagreement")
         with pytest.raises(AppError, match="what holds of it"):
             client.predict("leave:1", "Ann", row, None, "", api_name="/settle")
