@@ -154,7 +154,11 @@ def _arguments_of_the_loop(verb: Verb) -> None:
         "--models", required=True, help="names, separated by commas; the others are compared with the first"
     )
     evaluate.add_argument("--questions", required=True, metavar="F.jsonl")
-    evaluate.add_argument("--out", metavar="report.json")
+    evaluate.add_argument("--out", metavar="report.json", help="the whole report as data")
+    evaluate.add_argument("--html", metavar="report.html", help="the report to read and pass on: one file, no script")
+    evaluate.add_argument(
+        "--judge", default="", metavar="MODEL", help="a model that compares the answers too; the rules do not hear it"
+    )
     for asked in (answer, evaluate):
         asked.add_argument("--task", default="policy_qa", choices=TASKS)
         asked.add_argument("--mode", default="closed", choices=MODES, help=MODE_HELP)
@@ -189,9 +193,12 @@ def _arguments_of_the_registry(verb: Verb) -> None:
     jobs = verb("jobs", "what is running, and what ran")
     jobs.add_argument("action", nargs="?", default="list", choices=("list", "show", "stop", "resume"))
     jobs.add_argument("id", nargs="?")
-    promote = verb("promote", "make a model live")
+    promote = verb("promote", "make a model live, if the gate says so")
     promote.add_argument("model")
-    promote.add_argument("--reason", default="")
+    promote.add_argument("--reason", default="", help="kept beside the gate's verdict")
+    promote.add_argument("--override", default="", metavar="WHY", help="make it live although the gate does not say so")
+    gate = verb("gate", "what the gate says of a model in the place of the live one, and its rules")
+    gate.add_argument("model", nargs="?", help="default: every adapter")
     rollback = verb("rollback", "go back to what was live before")
     deploy = verb("deploy", "hand an adapter on as files")
     deploy.add_argument("adapter")
@@ -204,17 +211,19 @@ def _arguments_of_the_registry(verb: Verb) -> None:
         "--least-refused", type=float, metavar="SHARE", help="of the questions without an answer, such as 0.95"
     )
     setting.add_argument("--default", action="store_true", help="as the task says")
-    for asked in (promote, rollback, deploy):
+    for asked in (promote, gate, rollback, deploy):
         asked.add_argument("--task", default="policy_qa", choices=TASKS)
     verb("doctor", "what this machine has and lacks")
 
 
 def _run(workspace: "Workspace", options: argparse.Namespace) -> int:
-    from ui import commands, leaderboard, refusals, study, versions
+    from ui import commands, leaderboard, refusals, study, verdicts, versions
     from ui.terminal import Screen
 
     named = {
-        "evaluate": commands.evaluate_models,
+        "evaluate": verdicts.evaluate_models,
+        "promote": verdicts.promote,
+        "gate": verdicts.gate,
         "leaderboard": leaderboard.show_leaderboard,
         "next": commands.next_dataset,
         "update": versions.update_dataset,

@@ -163,6 +163,15 @@ CREATE TRIGGER finished_versions_are_never_deleted BEFORE DELETE ON datasets WHE
 BEGIN SELECT RAISE(ABORT, 'a finished dataset version is never deleted'); END;
 """
 
+VERDICTS = """
+-- what the gate said of it then: promote, do not promote, not enough evidence, never measured; "" where nothing was asked
+ALTER TABLE promotions ADD COLUMN verdict TEXT NOT NULL DEFAULT '';
+-- on which report
+ALTER TABLE promotions ADD COLUMN evaluation_id INTEGER REFERENCES evaluations(id);
+-- why somebody did it against the gate
+ALTER TABLE promotions ADD COLUMN override TEXT NOT NULL DEFAULT '';
+"""
+
 LABELLING_DESK = """
 ALTER TABLE labels ADD COLUMN grounded TEXT NOT NULL DEFAULT '' CHECK (grounded IN ('yes', 'no', ''));
 -- JSON list of words
@@ -321,7 +330,13 @@ def m003_generation(db: Database) -> None:
 
 
 @migrations()
-def m004_tallies(db: Database) -> None:
+def m004_verdicts(db: Database) -> None:
+    """On what evidence a model went live, or against what."""
+    _run(db, VERDICTS)
+
+
+@migrations()
+def m005_tallies(db: Database) -> None:
     """What the votes come to, counted as they are given, so that a ranking of a million votes reads some thousand rows."""
     _run(db, TALLIES)
     gone = "DELETE FROM ballots WHERE vote_id = OLD.vote_id;"
@@ -334,7 +349,7 @@ def m004_tallies(db: Database) -> None:
 
 
 @migrations()
-def m005_labelling_desk(db: Database) -> None:
+def m006_labelling_desk(db: Database) -> None:
     """What else a rater says of a row, how long it took, who settled a disagreement, and how rows are dealt."""
     _run(db, LABELLING_DESK)
 

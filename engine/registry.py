@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +25,25 @@ def live_model(store: Store, task: str) -> str:
     return str(history[0]["model"]) if history else BASE
 
 
-def promote(workspace: Workspace, task: Task, name: str, *, reason: str) -> None:
-    """Make `name` live and put it on record. Raises NotFound for a model that is not there, InvalidInput if it is live already."""
+@dataclass(frozen=True)
+class Grounds:
+    """On what a promotion stands: the gate's verdict, the report it read, and why somebody went against it ("" where nobody did)."""
+
+    verdict: str = ""
+    evaluation_id: int | None = None
+    override: str = ""
+
+
+def promote(workspace: Workspace, task: Task, name: str, *, reason: str, grounds: Grounds | None = None) -> None:
+    """
+    Make `name` live and put it on record. Asks nobody: people promote through `evals.promotion`, which asks the gate first.
+
+    Raises NotFound for a model that is not there, InvalidInput if it is live already.
+    """
     model = workspace.model(name)
     if live_model(workspace.store, task.name) == name:
         raise InvalidInput(f'"{name}" is live already. Nothing was changed.')
-    _record(workspace, task, "promote", model, reason)
+    _record(workspace, task, "promote", model, reason, grounds)
 
 
 def rollback(workspace: Workspace, task: Task, *, reason: str = "") -> str:
@@ -41,10 +55,13 @@ def rollback(workspace: Workspace, task: Task, *, reason: str = "") -> str:
     return live[-2]
 
 
-def _record(workspace: Workspace, task: Task, action: str, model: ChatModel, reason: str) -> None:
+def _record(
+    workspace: Workspace, task: Task, action: str, model: ChatModel, reason: str, grounds: Grounds | None = None
+) -> None:
     now, digest = workspace.now(), model.digest()
+    said = asdict(grounds or Grounds())
     workspace.store.add_promotion(
-        task=task.name, action=action, model=model.name, digest=digest, reason=reason, now=now
+        task=task.name, action=action, model=model.name, digest=digest, reason=reason, now=now, **said
     )
 
 

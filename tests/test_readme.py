@@ -72,7 +72,9 @@ def test_the_commands_run_in_order_as_written(tmp_path):
     for arguments in found:
         given = [str(few) if argument.endswith(QUESTIONS.name) else argument for argument in arguments]
         given = [
-            str(tmp_path / argument) if argument in ("report.json", "answers.jsonl", "handbook-1-ollama") else argument
+            str(tmp_path / argument)
+            if argument in ("report.json", "report.html", "answers.jsonl", "handbook-1-ollama")
+            else argument
             for argument in given
         ]
         if given[0] == "next":

@@ -96,7 +96,7 @@ def test_a_vote_alone_opens_the_standings_to_its_rater(store):
 def test_an_old_file_with_votes_is_counted_when_it_is_opened(tmp_path):
     path = tmp_path / "old.db"
     with Database(path) as db:
-        migrations.apply(db, stop_before="m004_tallies")
+        migrations.apply(db, stop_before="m005_tallies")
         db.execute(
             "INSERT INTO battles (id, task, mode, question, model_a, model_b, digest_a, digest_b, decoding, created_at)"
             " VALUES ('b', 'policy_qa', 'closed', 'Q?', 'one', 'base', '', '', '{}', '1')"

@@ -7,6 +7,7 @@ import pytest
 from gradio_client import handle_file
 from gradio_client.exceptions import AppError
 
+from evals.rules import DEFAULTS, read_rules
 from tests.models import EchoModel
 from tests.page import add_policy, stand_in_workspace, visiting
 
@@ -28,12 +29,38 @@ def test_a_report_on_a_question_file_is_saved_and_can_be_taken_along(workspace, 
     with visiting(workspace) as client:
         said = client.predict(["base", "tuned"], "upload", handle_file(path), "closed", api_name="/evaluate")
         taken = Path(client.predict(1, api_name="/report")).read_text()
+        to_read = Path(client.predict(1, api_name="/report_page")).read_text()
     assert "Done: 2 questions from mine.jsonl" in said
     (saved,) = workspace.store.evaluations()
     assert saved["models"] == ["base", "tuned"] and saved["questions"] == "mine.jsonl"
     right = {model: found["questions"]["right"] for model, found in saved["report"]["models"].items()}
     assert right == {"base": 0, "tuned": 1}
     assert saved["report"]["compared"][0]["fixed"] == ["q1"] and '"fixed"' in taken
+    assert "tuned in the place of base: not enough evidence" in to_read and "Of 2 questions tuned answered" in to_read
+
+
+def test_a_second_report_is_compared_with_the_last_one(workspace, tmp_path):
+    path = tmp_path / "mine.jsonl"
+    path.write_text(QUESTIONS)
+    with visiting(workspace) as client:
+        for _ in range(2):
+            client.predict(["base", "tuned"], "upload", handle_file(path), "closed", api_name="/evaluate")
+            workspace.stand_ins = (workspace.stand_ins[0], EchoModel("tuned", "Perhaps."))
+        _, moved, says = client.predict(2, None, api_name="/since")
+        assert moved["data"] == [
+            ["base", "2", "0", "0", "0", "0", "p = 1"], ["tuned", "2", "1", "0", "0", "1", "p = 1"]
+        ]  # fmt: skip
+        _, moved, says = client.predict(1, None, api_name="/since")
+        assert not any(any(row) for row in moved["data"]) and "This is the first report" in says
+
+
+def test_the_rules_are_edited_in_the_page_and_nonsense_changes_nothing(workspace):
+    with visiting(workspace) as client:
+        assert client.predict(api_name="/rules") == DEFAULTS
+        client.predict("[overall]\nbetter = false\n", api_name="/save_rules")
+        with pytest.raises(AppError, match='no rule "beter"'):
+            client.predict("[overall]\nbeter = false\n", api_name="/save_rules")
+    assert read_rules(workspace.settings.workspace).better is False
 
 
 def test_held_out_rows_are_a_question_set(workspace):

@@ -63,7 +63,9 @@ def test_a_disagreement_is_seen_by_those_who_judged_and_settled(workspace):
         labels.label_row(store, version, row, rater=rater, verdict=verdict, now="1")
     with visiting(workspace) as client:
         client.predict("leave:1", "Eve", api_name="/next_row")
-        with pytest.raises(AppError, match="not in the list of choices"):  # Eve has still to judge it, so it is not offered
+        with pytest.raises(
+            AppError, match="not in the list of choices"
+        ):  # Eve has still to judge it, so it is not offered
             client.predict("leave:1", "Eve", row, api_name="/disagreement")
         client.predict("leave:1", "Ann", api_name="/next_row")
         _, said, *_ = client.predict("leave:1", "Ann", row, api_name="/disagreement")

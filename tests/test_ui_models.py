@@ -46,19 +46,24 @@ def test_promoting_and_rolling_back_are_recorded_with_their_reason(workspace):
     with visiting(workspace) as client:
         with pytest.raises(AppError, match="nothing to roll back"):
             client.predict("tuned", "", api_name="/rollback")
-        said, models, history, _ = client.predict("tuned", " won 8 of 9 ", api_name="/promote")
-        assert said["value"] == "tuned is live: Ask answers with it."
+        with pytest.raises(AppError, match="never measured beside base"):
+            client.predict("tuned", " won 8 of 9 ", "", api_name="/promote")
+        said, models, history, _, gate = client.predict("tuned", " won 8 of 9 ", "a trial", api_name="/promote")
+        assert said["value"] == "tuned is live: Ask answers with it. The gate: never measured." and gate == ""
         assert [row[:4] for row in models["data"]] == [["base", "", "", ""], ["tuned", "live", "leave:1", "quick"]]
-        assert [row[1:] for row in history["data"]] == [["promote", "tuned", "won 8 of 9"]]
+        assert [row[1:] for row in history["data"]] == [
+            ["promote", "tuned", "never measured", "won 8 of 9 · Against the gate: a trial"]
+        ]
         with pytest.raises(AppError, match="live already"):
-            client.predict("tuned", "", api_name="/promote")
-        client.predict("tuned", "it refused too much", api_name="/rollback")
+            client.predict("tuned", "", "", api_name="/promote")
+        *_, gate = client.predict("tuned", "it refused too much", api_name="/rollback")
+        assert "was never measured beside base" in gate
     assert registry.live_model(workspace.store, "policy_qa") == "base"
 
 
 def test_only_models_of_the_list_can_go_live(workspace):
     with visiting(workspace) as client, pytest.raises(AppError, match="from the list"):
-        client.predict("openai:x@http://elsewhere", "", api_name="/promote")
+        client.predict("openai:x@http://elsewhere", "", "trust me", api_name="/promote")
     assert workspace.store.promotions("policy_qa") == []
 
 

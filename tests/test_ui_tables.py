@@ -2,13 +2,12 @@
 
 from engine.records import Adapter, Passage
 from ui.tables import (
-    changed_rows,
     highlighted,
+    history_rows,
     loss_points,
     model_rows,
     pace,
     place,
-    report_bars,
     when,
 )
 
@@ -52,31 +51,23 @@ def test_the_curve_forgets_steps_older_than_twenty():
     assert points["loss"].iloc[-1] == 1.0
 
 
-def test_what_changed_stands_with_both_answers_broken_first():
-    def row(answer):
-        return {"id": "q1", "question": "How many?", "answer": answer}
-
-    report = {
-        "answers": {"base": [row("3"), row("5") | {"id": "q2"}], "tuned": [row("5"), row("4") | {"id": "q2"}]},
-        "compared": [{"first": "base", "second": "tuned", "fixed": ["q1"], "broken": ["q2"], "p_value": 1.0}],
-    }
-    assert changed_rows(report) == [
-        ["tuned broke it", "How many?", "5", "4"],
-        ["tuned fixed it", "How many?", "3", "5"],
-    ]
-
-
-def test_bars_are_shares_of_what_was_asked_with_their_interval():
-    counted = {"right": 1, "of": 4, "low": 0.05, "high": 0.7}
-    none = {"right": 0, "of": 0, "low": 0.0, "high": 1.0}
-    bars = report_bars({"models": {"<b>": {"questions": counted, "unanswerable": counted, "false_refusals": none}}})
-    assert bars.count('<i style="width:25.0%"></i><u style="left:5.0%;width:65.0%"></u>') == 2
-    assert "none asked" in bars and "<span>&lt;b&gt;</span>" in bars
-
-
 def test_what_a_run_says_of_itself_stays_text():
     assert "<img" not in pace(1, 2, "<img src=x>") and "&lt;img" in pace(1, 2, "<img src=x>")
 
 
 def test_times_are_cut_to_the_minute():
     assert when("2026-11-21T12:05:33.123+00:00") == "2026-11-21 12:05 UTC"
+
+
+def test_history_tells_what_the_gate_said_and_why_it_was_overruled():
+    row = {
+        "created_at": "2026-11-21T12:05:33",
+        "action": "promote",
+        "model": "m",
+        "reason": "trial",
+        "verdict": "",
+        "override": "",
+    }
+    assert history_rows([row]) == [["2026-11-21 12:05 UTC", "promote", "m", "", "trial"]]
+    against = {**row, "verdict": "do not promote", "override": "the board wants it", "reason": ""}
+    assert history_rows([against])[0][3:] == ["do not promote", "Against the gate: the board wants it"]

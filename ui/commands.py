@@ -24,8 +24,6 @@ from engine.tasks.policy_qa import POLICY_QA
 from engine.teaching import estimate_of
 from engine.training import with_preset
 from engine.workspace import Workspace
-from evals.questions import read_questions
-from evals.run import evaluate, read_share
 from ui.leaderboard import warn_of_disagreement
 from ui.terminal import Screen
 from ui.versions import counts_in_words, question_files, show_checks
@@ -153,9 +151,9 @@ def answer(workspace: Workspace, options: Namespace, screen: Screen) -> dict[str
     rows = read_jsonl(Path(options.source))
     find = finder(workspace.store, options.mode)
     model = workspace.model(options.model)
-    _warn_of_mode(workspace, [options.model], options.mode, screen)
+    warn_of_mode(workspace, [options.model], options.mode, screen)
     failed = written = 0
-    out = _writable(options.out)
+    out = writable(options.out)
     with out.open("w", encoding="utf-8") as file:
         for row in answer_rows(model, rows, task, find=find):
             file.write(json.dumps(row, ensure_ascii=False) + "\n")
@@ -164,38 +162,6 @@ def answer(workspace: Workspace, options: Namespace, screen: Screen) -> dict[str
             screen.watch(f"Asking {options.model}", written, sum(1 + bool(r.get("paraphrase")) for r in rows))
     screen.say(f"{written} answers written to {out}" + (f"; {failed} failed, each row says why." if failed else "."))
     return {"rows": written, "failed": failed, "out": str(out)}
-
-
-def evaluate_models(workspace: Workspace, options: Namespace, screen: Screen) -> dict[str, Any]:
-    """The measured comparison on a question file."""
-    task = task_named(options.task)
-    questions = read_questions(Path(options.questions))
-    models = workspace.models([name.strip() for name in options.models.split(",") if name.strip()])
-    find = finder(workspace.store, options.mode)
-    source = Path(options.questions).name
-    _warn_of_mode(workspace, [model.name for model in models], options.mode, screen)
-    report = evaluate(models, questions, task, find=find, mode=options.mode, source=source, watch=screen.watch)
-    names = list(report["models"])
-    workspace.store.add_evaluation(task=task.name, questions=source, models=names, report=report, now=workspace.now())
-    show_report(report, screen)
-    if options.out:
-        _writable(options.out).write_text(json.dumps(report, ensure_ascii=False, indent=1), encoding="utf-8")
-    return {key: value for key, value in report.items() if key != "answers"}
-
-
-def show_report(report: dict[str, Any], screen: Screen) -> None:
-    """A report as a table: one line a model, then who fixed and broke what."""
-    columns = ("questions", "paraphrases", "unanswerable", "false_refusals")
-    lines = [
-        [name, *(read_share(found[column]) for column in columns)]
-        for name, found in {**report["baselines"], **report["models"]}.items()
-    ]
-    screen.table(lines, head=["model", "questions right", "paraphrases right", "unanswerable right", "false refusals"])
-    for pair in report["compared"]:
-        screen.say(
-            f"{pair['second']} against {pair['first']}: fixed {len(pair['fixed'])}, broke {len(pair['broken'])} "
-            f"(exact McNemar p = {pair['p_value']:.2g})"
-        )
 
 
 def export(workspace: Workspace, options: Namespace, screen: Screen) -> dict[str, Any]:
@@ -221,7 +187,7 @@ def export(workspace: Workspace, options: Namespace, screen: Screen) -> dict[str
         lines = list(datasets.export_rows(rows, task_named(version.task)))
         if not lines:
             raise InvalidInput(f'{version.title} has no row in the split "{options.split}". Choose another --split.')
-    _writable(options.out).write_text("\n".join(lines) + "\n", encoding="utf-8")
+    writable(options.out).write_text("\n".join(lines) + "\n", encoding="utf-8")
     screen.say(f"{len(lines)} rows written to {options.out}.")
     return {"rows": len(lines), "out": options.out}
 
@@ -293,13 +259,6 @@ def jobs_command(workspace: Workspace, options: Namespace, screen: Screen) -> di
     return {"job": jobs.read_job(Path(job.folder)).__dict__}
 
 
-def promote(workspace: Workspace, options: Namespace, screen: Screen) -> dict[str, Any]:
-    """Make a model live."""
-    registry.promote(workspace, task_named(options.task), options.model, reason=options.reason)
-    screen.say(f'"{options.model}" is live for {options.task}.')
-    return {"live": options.model}
-
-
 def rollback(workspace: Workspace, options: Namespace, screen: Screen) -> dict[str, Any]:
     """Go back to what was live before."""
     name = registry.rollback(workspace, task_named(options.task))
@@ -347,7 +306,8 @@ def watch_job(job: Job, screen: Screen) -> dict[str, Any]:
     return {"job": job.id, "state": job.state, "progress": dict(progress)}
 
 
-def _warn_of_mode(workspace: Workspace, names: Sequence[str], mode: Mode, screen: Screen) -> None:
+def warn_of_mode(workspace: Workspace, names: Sequence[str], mode: Mode, screen: Screen) -> None:
+    """Say so where an adapter is to answer in another mode than it was trained in."""
     if otherwise := used_otherwise(workspace.adapters(), names, mode):
         screen.say(otherwise)
 
@@ -367,7 +327,8 @@ def _newest(workspace: Workspace) -> Any:
     return versions[0]
 
 
-def _writable(name: str) -> Path:
+def writable(name: str) -> Path:
+    """The file to write. Raises InvalidInput when its folder is not there, or it is one."""
     path = Path(name)
     if not path.parent.is_dir():
         raise InvalidInput(

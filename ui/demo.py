@@ -5,16 +5,19 @@ from argparse import Namespace
 from typing import Any
 
 from engine import battles, datasets, generation
+from engine.answering import closed_book
 from engine.records import Choice, DatasetVersion, Question
 from engine.samples import QUESTIONS
 from engine.tasks import Task, task_named
 from engine.training import with_preset
 from engine.workspace import BASE, Workspace
 from evals.metrics import is_right
+from evals.promotion import measure_models
 from evals.questions import read_questions
-from evals.run import evaluate, read_share
-from ui.commands import show_report, watch_job
+from evals.run import read_share
+from ui.commands import watch_job
 from ui.terminal import Screen
+from ui.verdicts import in_short, show_report
 
 DATASET = "leave-and-benefits"
 RATER = "demo script"
@@ -89,10 +92,9 @@ def _evaluation(
 def _measured(
     workspace: Workspace, models: Any, questions: Any, task: Task, source: str, screen: Screen
 ) -> dict[str, Any]:
-    found = evaluate(models, questions, task, source=source, watch=screen.watch)
-    names = list(found["models"])
-    workspace.store.add_evaluation(task=task.name, questions=source, models=names, report=found, now=workspace.now())
-    return {key: value for key, value in found.items() if key != "answers"}
+    return in_short(
+        measure_models(workspace, models, questions, task, find=closed_book, source=source, watch=screen.watch)
+    )
 
 
 def _battle(workspace: Workspace, adapter: str, task: Task, screen: Screen, report: dict[str, Any]) -> None:

@@ -1,6 +1,5 @@
-"""Evaluate: the same questions to several models, counted apart, with intervals; every report is kept."""
+"""Evaluate: the same questions to several models, and what the gate says of each; every report is kept."""
 
-import json
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from queue import SimpleQueue
@@ -10,35 +9,22 @@ from typing import Any
 import gradio as gr
 
 from engine.datasets import held_out_as_questions
-from engine.errors import InvalidInput, NotFound
+from engine.errors import InvalidInput
 from engine.records import Mode, Question
 from engine.samples import QUESTIONS
 from engine.search import finder
 from engine.tasks.policy_qa import POLICY_QA
 from engine.workspace import Workspace
+from evals.promotion import measure_models
 from evals.questions import read_questions
-from evals.run import evaluate
+from ui import evaluation_report, evaluation_rules
 from ui.ask import MODES, offered, warn_of_mode
-from ui.dataset_exchange import exports
-from ui.errors import handles, shown_to_user
+from ui.errors import handles
 from ui.journey import Part, note, nothing_yet
-from ui.tables import (
-    CHANGED_HEAD,
-    REPORT_HEAD,
-    SLICE_HEAD,
-    changed_rows,
-    compared_lines,
-    pace,
-    report_bars,
-    report_rows,
-    slice_rows,
-    table,
-    when,
-)
+from ui.tables import pace
 
 SAMPLE, UPLOAD, HELD_OUT = "sample", "upload", "held out: "
 WAIT = "Some answers a second on a laptop: a few minutes for a few hundred questions. Keep this page open; leaving it cancels."
-READ_ME = "Shares stand with their counts and 95 % intervals; “always refuse” shows what saying nothing would score."
 
 
 class _Cancelled(Exception):
@@ -70,21 +56,8 @@ def build(workspace: Workspace) -> Part:
             run = gr.Button("Evaluate", variant="primary")
             cancel = gr.Button("Cancel")
         progress = gr.HTML(padding=False)
-    with gr.Column(visible=False) as reports:
-        with gr.Row():
-            chosen = gr.Dropdown([], label="Saved report", allow_custom_value=True, scale=3)
-            download = gr.Button("Download as JSON")
-        fetched = gr.DownloadButton("The file", elem_classes="offstage", elem_id="report-file")
-        gr.HTML(note(READ_ME), padding=False)
-        totals = table(REPORT_HEAD, label="Report")
-        compared = gr.Textbox(label="Compared with the first model", interactive=False)
-        with gr.Row():
-            with gr.Column(min_width=340):
-                bars = gr.HTML(padding=False)
-            with gr.Column(min_width=340):
-                slices = table(SLICE_HEAD, label="By slice", max_height=300)
-        changed = table(CHANGED_HEAD, label="What changed against the first model", max_height=420)
-    view = [totals, compared, bars, slices, changed]
+        evaluation_rules.build(workspace)
+    reports = evaluation_report.build(workspace)
 
     @handles(
         run.click,
@@ -101,54 +74,20 @@ def build(workspace: Workspace) -> Part:
 
         def work(watch: Callable[[str, int, int], None]) -> Any:
             find = finder(workspace.store, how)
-            return evaluate(
-                workspace.models(names), questions, POLICY_QA, find=find, mode=how, source=title, watch=watch
+            asked = workspace.models(names)
+            return measure_models(
+                workspace, asked, questions, POLICY_QA, find=find, mode=how, source=title, watch=watch
             )
 
         yield pace(0, 1, "Starting the models …")
-        report = yield from _told_as_it_goes(work)
-        workspace.store.add_evaluation(
-            task=POLICY_QA.name, questions=title, models=names, report=report, now=workspace.now()
-        )
+        yield from _told_as_it_goes(work)
         yield pace(1, 1, f"Done: {len(questions)} questions from {title}. The report is saved below.")
-
-    @handles(download.click, inputs=chosen, outputs=fetched, api_name="report", concurrency_limit=2)
-    def write(number: int | None) -> dict[Any, Any]:
-        saved = _saved(workspace, number)
-        path = exports(workspace) / f"report-{saved['id']}.json"
-        path.write_text(json.dumps(saved["report"], ensure_ascii=False, indent=1), encoding="utf-8")
-        return {fetched: str(path)}
-
-    def opened(number: int | None) -> dict[Any, Any]:
-        report = _saved(workspace, number)["report"]
-        return {
-            totals: report_rows(report),
-            compared: gr.update(value=compared_lines(report), visible=bool(report["compared"])),
-            bars: report_bars(report),
-            slices: slice_rows(report),
-            changed: gr.update(value=changed_rows(report), visible=bool(report["compared"])),
-        }
 
     warn_of_mode(workspace, models, mode, otherwise, api_name="evaluate_otherwise")
     quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
     cancel.click(lambda: note("Cancelled; nothing was saved."), outputs=progress, cancels=[measure], **quiet)
     upload.upload(lambda: UPLOAD, outputs=source, **quiet)
-    chosen.input(shown_to_user(opened), chosen, view, **quiet)
-    write.success(None, js="() => document.querySelector('#report-file').click()", api_visibility="private")
-
-    def show_reports() -> dict[Any, Any]:
-        saved = workspace.store.evaluations()
-        titles = [
-            (f"{when(row['created_at'])}: {', '.join(row['models'])} on {row['questions']}", row["id"]) for row in saved
-        ]
-        newest = titles[0][1] if titles else None
-        return {
-            reports: gr.update(visible=bool(saved)),
-            chosen: gr.update(choices=titles, value=newest),
-            **(opened(newest) if newest else {}),
-        }
-
-    measure.success(show_reports, outputs=[reports, chosen, *view], **quiet)
+    measure.success(reports.show, outputs=list(reports.outputs), **quiet)
 
     def show() -> dict[Any, Any]:
         titles = [version.title for version in workspace.store.datasets()]
@@ -160,10 +99,10 @@ def build(workspace: Workspace) -> Part:
             body: gr.update(visible=bool(titles)),
             models: gr.update(choices=names, value=names[:2]),
             source: gr.update(choices=choices, value=choices[0][1]),
-            **show_reports(),
+            **reports.show(),
         }
 
-    return Part([empty, body, models, source, reports, chosen, *view], show, [], [measure.success])
+    return Part([empty, body, models, source, *reports.outputs], show, [], [measure.success])
 
 
 def _questions(workspace: Workspace, source: str | None, path: str | None, how: Mode) -> tuple[list[Question], str]:
@@ -176,13 +115,6 @@ def _questions(workspace: Workspace, source: str | None, path: str | None, how: 
     version = workspace.store.dataset((source or "").removeprefix(HELD_OUT))
     rows = workspace.store.rows(version.id, state="kept")
     return held_out_as_questions(rows, how), f"held-out rows of {version.title}"
-
-
-def _saved(workspace: Workspace, number: int | None) -> dict[str, Any]:
-    for row in workspace.store.evaluations():
-        if row["id"] == number:
-            return row
-    raise NotFound("That report is not in this workspace. Reload the page.")
 
 
 def _told_as_it_goes(work: Callable[[Callable[[str, int, int], None]], Any]) -> Generator[str, None, Any]:

@@ -11,6 +11,7 @@ from engine.errors import InvalidInput
 from engine.refusing import Setting, choose, elsewhere, setting, setting_at, setting_of
 from engine.tasks.policy_qa import POLICY_QA
 from engine.workspace import BASE, Workspace
+from evals import promotion
 from ui.errors import handles, shown_to_user
 from ui.journey import Part, note, nothing_yet
 from ui.refusals import in_words, percent
@@ -36,9 +37,16 @@ def build(workspace: Workspace) -> Part:
         listed = table(MODEL_HEAD, label="Models")
         with gr.Row():
             chosen = gr.Dropdown([], label="Model", allow_custom_value=True, min_width=240)
-            reason = gr.Textbox(
-                "", label="Reason", placeholder="On what evidence?", max_lines=1, scale=2, min_width=240
+            reason = gr.Textbox("", label="Reason", placeholder="Why now?", max_lines=1, scale=2, min_width=240)
+            override = gr.Textbox(
+                "",
+                label="Override",
+                placeholder="Why, though the gate does not say so",
+                max_lines=1,
+                scale=2,
+                min_width=240,
             )
+        gate = gr.HTML(padding=False)
         with gr.Row():
             promote = gr.Button("Make it live", variant="primary")
             back = gr.Button("Roll back to the one before")
@@ -47,7 +55,7 @@ def build(workspace: Workspace) -> Part:
         said = gr.Textbox(label="What happened", interactive=False, visible=False)
         with gr.Row():
             card = gr.Textbox(label="Card", interactive=False, lines=8, max_lines=24)
-            history = table(HISTORY_HEAD, label="What went live")
+            history = table(HISTORY_HEAD, label="What went live", widths=["21%", "15%", "15%", "19%", "30%"])
         with gr.Column(visible=False) as refusing:
             curve = gr.LinePlot(
                 x="nats", y="percent", color="line", x_title="nats held back", y_title="questions, %",
@@ -58,7 +66,7 @@ def build(workspace: Workspace) -> Part:
                 least = gr.Slider(1, 100, step=1, label="Refuses at least … % of what the policies do not say", scale=3)
                 keep = gr.Button("Save")
             comes_to = gr.HTML(padding=False)
-    view, refusals = [listed, history, card], [refusing, curve, least, comes_to]
+    view, refusals = [listed, history, card, gate], [refusing, curve, least, comes_to]
 
     def carded(name: str | None) -> str:
         if not name or name == BASE:
@@ -82,17 +90,24 @@ def build(workspace: Workspace) -> Part:
             listed: model_rows(BASE, workspace.adapters(), live),
             history: history_rows(workspace.store.promotions(POLICY_QA.name)),
             card: carded(name),
+            gate: judged(name, live),
         }
+
+    def judged(name: str | None, live: str) -> str:
+        """What the gate would say now; a name that is no model here is left to whoever asked for it."""
+        if not name or name == live or name not in workspace.model_names():
+            return ""
+        return note(f"The gate: {promotion.standing(workspace, POLICY_QA, name).says}")
 
     def told(sentence: str, name: str | None) -> dict[Any, Any]:
         return {said: gr.update(value=sentence, visible=True), **seen(name)}
 
-    @handles(promote.click, inputs=[chosen, reason], outputs=[said, *view], api_name="promote")
-    def make_live(name: str, why: str) -> dict[Any, Any]:
+    @handles(promote.click, inputs=[chosen, reason, override], outputs=[said, *view], api_name="promote")
+    def make_live(name: str, why: str, against: str) -> dict[Any, Any]:
         if name not in workspace.model_names():
             raise InvalidInput("Choose a model from the list first.")
-        registry.promote(workspace, POLICY_QA, name, reason=why.strip())
-        return told(f"{name} is live: Ask answers with it.", name)
+        found = promotion.promote(workspace, POLICY_QA, name, reason=why, override=against)
+        return told(f"{name} is live: Ask answers with it. The gate: {found.outcome}.", name)
 
     @handles(back.click, inputs=[chosen, reason], outputs=[said, *view], api_name="rollback")
     def roll_back(name: str, why: str) -> dict[Any, Any]:
@@ -127,11 +142,15 @@ def build(workspace: Workspace) -> Part:
         return drawn(setting_at(margins, asked / 100))
 
     def details(name: str | None) -> dict[Any, Any]:
-        return {card: carded(name), **refuses(name)}
+        return {
+            card: carded(name),
+            gate: judged(name, registry.live_model(workspace.store, POLICY_QA.name)),
+            **refuses(name),
+        }
 
     quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
     least.release(shown_to_user(preview), [chosen, least], [curve, comes_to], **quiet)
-    chosen.input(shown_to_user(details), chosen, [card, *refusals], **quiet)
+    chosen.input(shown_to_user(details), chosen, [card, gate, *refusals], **quiet)
 
     def show() -> dict[Any, Any]:
         names = workspace.model_names()

@@ -11,15 +11,11 @@ import pandas as pd
 from engine.grounding import trained_mode
 from engine.records import Adapter, Excerpt, Job, LedgerRow, Passage
 from engine.refusing import Setting, curve
-from evals.run import read_share
 
 ROW_HEAD = ["Question", "Answer", "State", "Kind", "Why not"]
-REPORT_HEAD = ["Model", "Questions right", "Paraphrases right", "Unanswerable right", "False refusals", "Failed"]
-SLICE_HEAD = ["Slice", "Model", "Right"]
-CHANGED_HEAD = ["Change", "Question", "Before", "After"]
 RUN_HEAD = ["Run", "State", "Adapter", "Steps", "Loss", "Started"]
 MODEL_HEAD = ["Model", "Live", "Trained on", "Preset", "Minutes", "Digest"]
-HISTORY_HEAD = ["When", "What", "Model", "Reason"]
+HISTORY_HEAD = ["When", "What", "Model", "The gate", "Reason"]
 REFUSAL_LINES = ["rightly refused", "falsely refused", "the setting"]
 SMOOTH_STEPS = 20
 
@@ -68,64 +64,6 @@ def highlighted(passage: Passage, evidence: str) -> list[tuple[str, str | None]]
 def place(passage: Passage | Excerpt) -> str:
     """Where a passage stands: "4 Leave › 4.2 Sick leave, page 5"."""
     return f"{passage.clause or 'no heading'}{f', page {passage.page}' if passage.page else ''}"
-
-
-def report_rows(report: Mapping[str, Any]) -> list[list[str]]:
-    """One line a model, always refusing first; shares with counts and 95 % intervals."""
-    columns = ("questions", "paraphrases", "unanswerable", "false_refusals")
-    return [
-        [name, *(str(read_share(found[column])) for column in columns), str(found["failed"])]
-        for name, found in {**report["baselines"], **report["models"]}.items()
-    ]
-
-
-def slice_rows(report: Mapping[str, Any]) -> list[list[str]]:
-    """Every slice, model under model."""
-    names = sorted({name for found in report["models"].values() for name in found["slices"]})
-    return [
-        [name, model, str(read_share(found["slices"][name]))]
-        for name in names
-        for model, found in report["models"].items()
-        if name in found["slices"]
-    ]
-
-
-def changed_rows(report: Mapping[str, Any]) -> list[list[str]]:
-    """What each later model fixed and broke against the first, with both answers."""
-    answers = {model: {row["id"]: row for row in rows} for model, rows in report["answers"].items()}
-    return [
-        [f"{pair['second']} {verb} it", before["question"], before["answer"], answers[pair["second"]][name]["answer"]]
-        for pair in report["compared"]
-        for verb, what in (("broke", "broken"), ("fixed", "fixed"))
-        for name in pair[what]
-        for before in [answers[pair["first"]][name]]
-    ]
-
-
-def compared_lines(report: Mapping[str, Any]) -> str:
-    """Fixed and broken with the exact p-value, a line a pair."""
-    return "\n".join(
-        f"{pair['second']} against {pair['first']}: fixed {len(pair['fixed'])}, broke {len(pair['broken'])}"
-        f" (exact McNemar p = {pair['p_value']:.2g})"
-        for pair in report["compared"]
-    )
-
-
-def report_bars(report: Mapping[str, Any]) -> str:
-    """Bars per model with their 95 % intervals, as HTML: right, rightly refused, falsely refused; names are escaped."""
-    named = {"questions": "Right", "unanswerable": "Rightly refused", "false_refusals": "Falsely refused"}
-    lines = []
-    for column, what in named.items():
-        lines.append(f"<h4>{what}</h4>")
-        for model, found in report["models"].items():
-            share = read_share(found[column])
-            low, high = (100 * share.low, 100 * share.high) if share.of else (0.0, 0.0)
-            lines.append(
-                f'<div class="bar {column}"><span>{escape(model)}</span><span class="track" aria-hidden="true">'
-                f'<i style="width:{100 * share.value:.1f}%"></i><u style="left:{low:.1f}%;width:{high - low:.1f}%"></u>'
-                f"</span><span>{escape(str(share))}</span></div>"
-            )
-    return f'<div class="bars">{"".join(lines)}</div>'
 
 
 def run_rows(jobs: Sequence[Job]) -> list[list[str]]:
@@ -183,7 +121,13 @@ def _preset(adapter: Adapter) -> str:
 
 def history_rows(promotions: Sequence[Mapping[str, Any]]) -> list[list[str]]:
     """What went live, newest first."""
-    return [[when(row["created_at"]), row["action"], row["model"], row["reason"]] for row in promotions]
+    return [[when(row["created_at"]), row["action"], row["model"], row["verdict"], _why(row)] for row in promotions]
+
+
+def _why(row: Mapping[str, Any]) -> str:
+    """The reason given, and, where the gate said otherwise, why that was overruled."""
+    against = f"Against the gate: {row['override']}" if row["override"] else ""
+    return " · ".join(filter(None, [row["reason"], against]))
 
 
 def card_text(card: Mapping[str, Any]) -> str:

@@ -46,6 +46,7 @@ CSS = """
 .masthead { gap: 0.25rem; }
 .html-container { padding: 0 !important; }
 #next-step { align-self: flex-start; width: auto; flex-grow: 0; }
+#gate-rules textarea { font-family: var(--font-mono); font-size: 0.85rem; }
 .offstage { display: none !important; }
 .plain-table { --font-mono: var(--font); }
 .evidence, .evidence * { word-break: normal !important; overflow-wrap: anywhere; }

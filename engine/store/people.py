@@ -165,16 +165,29 @@ class People(Connection):
             rows = list(db.query("SELECT * FROM evaluations ORDER BY id DESC"))
         return [row | {"models": json.loads(row["models"]), "report": json.loads(row["report"])} for row in rows]
 
-    def add_promotion(self, *, task: str, action: str, model: str, digest: str, reason: str, now: str) -> None:
-        """Put on record that `model` is live for `task`, by a "promote" or a "rollback"."""
+    def add_promotion(
+        self,
+        *,
+        task: str,
+        action: str,
+        model: str,
+        digest: str,
+        reason: str,
+        now: str,
+        verdict: str = "",
+        evaluation_id: int | None = None,
+        override: str = "",
+    ) -> None:
+        """Put on record that `model` is live for `task`, by a "promote" or a "rollback", and what the gate said of it."""
         with self.writing() as db:
             db.execute(
-                "INSERT INTO promotions (task, action, model, digest, reason, created_at) VALUES (?, ?, ?, ?, ?, ?)",
-                [task, action, model, digest, reason, now],
+                "INSERT INTO promotions (task, action, model, digest, reason, created_at, verdict, evaluation_id, override)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                [task, action, model, digest, reason, now, verdict, evaluation_id, override],
             )
 
     def promotions(self, task: str) -> list[dict[str, Any]]:
-        """What went live for `task`, newest first, as {id, task, action, model, digest, reason, created_at}."""
+        """What went live for `task`, newest first, each as `add_promotion` took it, with id and created_at."""
         with self.reading() as db:
             return list(db.query("SELECT * FROM promotions WHERE task = ? ORDER BY id DESC", [task]))
 

@@ -19,6 +19,7 @@ class Task:
     answer_kind: AnswerKind
     system: str
     refusal: str = ""  # the sentence that stands for "the sources do not say"; "" where a job cannot refuse
+    decision: str = ""  # the field of a JSON answer that approves (true) or rejects (false); "" where none does
     least_refused: float = 1.0  # share of held-out questions without an answer that an adapter must refuse, by default
     schema: Mapping[str, Any] | None = (
         None  # JSON schema of an answer; None for plain text. The label form is built from it
