@@ -169,7 +169,11 @@ def _arguments_of_the_loop(verb: Verb) -> None:
         "study", "recipes side by side: policies × recipes × budgets × seeds, each trained and asked its gold questions"
     )
     study.add_argument("plan", metavar="PLAN.json", help="what to compare; README shows one")
-    verb("leaderboard", "ranking from the votes, with intervals")
+    board = verb("leaderboard", "ranking from the votes, with intervals")
+    board.add_argument("--task", default="policy_qa", choices=TASKS)
+    board.add_argument(
+        "--votes", metavar="F.csv", help="rank the votes of a file instead: two models, winner, rater, question"
+    )
     export = verb("export", "votes and labels as training data")
     export.add_argument("--what", default="sft", choices=("sft", "raw"))
     export.add_argument("--dataset", help="NAME or NAME:NUMBER (default: the newest)")
@@ -238,14 +242,14 @@ def _arguments_of_the_registry(verb: Verb) -> None:
 
 
 def _run(workspace: "Workspace", options: argparse.Namespace) -> int:
-    from ui import commands, diverged, known, refusals, study, verdicts, versions
+    from ui import commands, diverged, known, leaderboard, refusals, study, verdicts, versions
     from ui.terminal import Screen
 
     named = {
         "evaluate": verdicts.evaluate_models,
         "promote": verdicts.promote,
         "gate": verdicts.gate,
-        "leaderboard": commands.show_leaderboard,
+        "leaderboard": leaderboard.show_leaderboard,
         "next": commands.next_dataset,
         "update": versions.update_dataset,
         "compare": versions.compare_versions,

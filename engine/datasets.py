@@ -57,7 +57,7 @@ def next_version(store: Store, parent: DatasetVersion, *, seed: int = 0, now: st
         _outvoted(_apart_again(row, held_out if row.example.id in asked_anew else renewed), asked) for row in carried
     ]
     used = [vote.id for _, vote in voted]
-    judged = any(not _taken_back(label) for label in labels.values())
+    judged = any(says_something(label) for label in labels.values())
     if parent.recipe.get("votes") == used and not judged:
         raise InvalidInput(f"Nobody has voted or labelled since {parent.title} was made. Vote in the Arena first.")
     if not used and not judged:
@@ -193,7 +193,7 @@ def relabelled(row: LedgerRow, label: Label | None) -> LedgerRow:
 def accepted_rows(store: Store, parent: DatasetVersion, labels: Mapping[str, Label]) -> list[LedgerRow]:
     """The rows that a gate rejected and a person accepted, as the person left them, on the side of the split of their fact."""
     rows = (store.row(parent.id, example_id) for example_id in labels)
-    chosen = [row for row in rows if row.state == "rejected" and not _taken_back(labels[row.example.id])]
+    chosen = [row for row in rows if row.state == "rejected" and says_something(labels[row.example.id])]
     sides = families(store.facts(parent.id)) if chosen else {}
     found = []
     for row in chosen:
@@ -205,13 +205,19 @@ def accepted_rows(store: Store, parent: DatasetVersion, labels: Mapping[str, Lab
 
 
 def standing_labels(labels: Iterable[Label]) -> dict[str, Label]:
-    """Row -> the newest label that says something of it; one that was taken back stands only where nobody else spoke."""
-    return {label.example_id: label for label in sorted(labels, key=lambda label: not _taken_back(label))}
+    """
+    Row -> the label it goes by: of those that say something the one that settled a disagreement, else the newest.
+
+    One that was taken back stands only where nobody else spoke.
+    """
+    return {
+        label.example_id: label for label in sorted(labels, key=lambda label: (says_something(label), label.settles))
+    }
 
 
-def _taken_back(label: Label) -> bool:
-    """Says nothing for or against the row, so that it does not stand against what another rater said of it."""
-    return label.verdict == "unclear" and not label.gold and not label.question
+def says_something(label: Label) -> bool:
+    """Whether it is for or against the row. One that was taken back is not, so it does not stand against what others said."""
+    return label.verdict != "unclear" or bool(label.gold or label.question)
 
 
 def _apart_again(row: LedgerRow, held_out: HeldOut) -> LedgerRow:

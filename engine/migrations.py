@@ -188,10 +188,135 @@ CREATE TABLE answers (
 ) WITHOUT ROWID;
 """
 
+LABELLING_DESK = """
+ALTER TABLE labels ADD COLUMN grounded TEXT NOT NULL DEFAULT '' CHECK (grounded IN ('yes', 'no', ''));
+-- JSON list of words
+ALTER TABLE labels ADD COLUMN tags TEXT NOT NULL DEFAULT '[]';
+ALTER TABLE labels ADD COLUMN seconds REAL NOT NULL DEFAULT 0;
+ALTER TABLE labels ADD COLUMN settles INTEGER NOT NULL DEFAULT 0;
+-- JSON object, by the task's schema
+ALTER TABLE labels ADD COLUMN form TEXT NOT NULL DEFAULT '{}';
+CREATE INDEX labels_by_row ON labels(dataset_id, example_id, rater);
+CREATE TABLE desk_plans (
+    id         INTEGER PRIMARY KEY,
+    dataset_id INTEGER NOT NULL REFERENCES datasets(id),
+    raters     INTEGER NOT NULL,
+    shared     REAL NOT NULL,
+    guidelines TEXT NOT NULL,
+    rater      TEXT NOT NULL,
+    created_at TEXT NOT NULL
+);
+"""
+
 LEDGER_OF_A_FINISHED_VERSION = """
 CREATE TRIGGER finished_{table}_are_never_{past} BEFORE {action} ON {table}
 WHEN (SELECT finished_at FROM datasets WHERE id = {row}.dataset_id) IS NOT NULL
 BEGIN SELECT RAISE(ABORT, 'the {table} of a finished dataset version are never {past}'); END;
+"""
+
+TALLIES = """
+-- two models that met in a task and mode; first and second by name and digest, whatever side they stood on
+CREATE TABLE pairs (
+    id            INTEGER PRIMARY KEY,
+    task          TEXT NOT NULL,
+    mode          TEXT NOT NULL,
+    first         TEXT NOT NULL,
+    first_digest  TEXT NOT NULL,
+    second        TEXT NOT NULL,
+    second_digest TEXT NOT NULL,
+    UNIQUE (task, mode, first, first_digest, second, second_digest)
+);
+CREATE TABLE asked (
+    id       INTEGER PRIMARY KEY,
+    question TEXT NOT NULL UNIQUE
+);
+-- each current vote as the ranking counts it
+CREATE TABLE ballots (
+    vote_id     INTEGER PRIMARY KEY REFERENCES votes(id),
+    pair_id     INTEGER NOT NULL REFERENCES pairs(id),
+    question_id INTEGER NOT NULL REFERENCES asked(id),
+    rater       TEXT NOT NULL,
+    longer      INTEGER NOT NULL, -- the lengths' difference over their sum, in tenths: 10 where only the first said anything
+    outcome     TEXT NOT NULL CHECK (outcome IN ('first', 'second', 'tie', 'both_bad'))
+);
+CREATE INDEX ballots_by_question ON ballots(question_id, pair_id);
+CREATE INDEX ballots_by_pair ON ballots(pair_id, vote_id);
+CREATE TABLE rater_tallies (
+    pair_id  INTEGER NOT NULL REFERENCES pairs(id),
+    rater    TEXT NOT NULL,
+    first    INTEGER NOT NULL DEFAULT 0,
+    second   INTEGER NOT NULL DEFAULT 0,
+    tie      INTEGER NOT NULL DEFAULT 0,
+    both_bad INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (pair_id, rater)
+) WITHOUT ROWID;
+CREATE TABLE question_tallies (
+    pair_id     INTEGER NOT NULL REFERENCES pairs(id),
+    question_id INTEGER NOT NULL REFERENCES asked(id),
+    first       INTEGER NOT NULL DEFAULT 0,
+    second      INTEGER NOT NULL DEFAULT 0,
+    tie         INTEGER NOT NULL DEFAULT 0,
+    both_bad    INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (pair_id, question_id)
+) WITHOUT ROWID;
+"""
+
+TAKE_A_BALLOT = """
+CREATE TRIGGER a_current_vote_{name} AFTER {event} ON current_votes
+BEGIN
+    {before}
+    INSERT INTO pairs (task, mode, first, first_digest, second, second_digest)
+    SELECT task, mode,
+           iif((model_a, digest_a) <= (model_b, digest_b), model_a, model_b),
+           iif((model_a, digest_a) <= (model_b, digest_b), digest_a, digest_b),
+           iif((model_a, digest_a) <= (model_b, digest_b), model_b, model_a),
+           iif((model_a, digest_a) <= (model_b, digest_b), digest_b, digest_a)
+    FROM battles
+    WHERE battles.id = NEW.battle_id AND NOT EXISTS (
+        SELECT 1 FROM pairs
+        WHERE (pairs.task, pairs.mode) = (battles.task, battles.mode)
+          AND ((first, first_digest, second, second_digest) = (model_a, digest_a, model_b, digest_b)
+               OR (first, first_digest, second, second_digest) = (model_b, digest_b, model_a, digest_a)));
+    INSERT INTO asked (question)
+    SELECT question FROM battles
+    WHERE id = NEW.battle_id AND NOT EXISTS (SELECT 1 FROM asked WHERE asked.question = battles.question);
+    INSERT INTO ballots (vote_id, pair_id, question_id, rater, longer, outcome)
+    SELECT votes.id, pairs.id, asked.id, votes.rater,
+           round(10.0 * iif((first, first_digest) = (model_a, digest_a), 1, -1) * (length(answer_a) - length(answer_b))
+                 / max(1, length(answer_a) + length(answer_b))),
+           iif(votes.choice IN ('a', 'b'),
+               iif((votes.choice = 'a') = ((first, first_digest) = (model_a, digest_a)), 'first', 'second'),
+               votes.choice)
+    FROM votes
+    JOIN battles ON battles.id = votes.battle_id
+    JOIN asked ON asked.question = battles.question
+    JOIN pairs ON (pairs.task, pairs.mode) = (battles.task, battles.mode)
+              AND ((first, first_digest, second, second_digest) = (model_a, digest_a, model_b, digest_b)
+                   OR (first, first_digest, second, second_digest) = (model_b, digest_b, model_a, digest_a))
+    WHERE votes.id = NEW.vote_id
+    LIMIT 1;
+END;
+"""
+
+COUNT_A_BALLOT = """
+CREATE TRIGGER a_ballot_{name} AFTER {event} ON ballots
+BEGIN
+    INSERT INTO rater_tallies (pair_id, rater)
+    SELECT {row}.pair_id, {row}.rater
+    WHERE NOT EXISTS (SELECT 1 FROM rater_tallies WHERE (pair_id, rater) = ({row}.pair_id, {row}.rater));
+    INSERT INTO question_tallies (pair_id, question_id)
+    SELECT {row}.pair_id, {row}.question_id
+    WHERE NOT EXISTS (
+        SELECT 1 FROM question_tallies WHERE (pair_id, question_id) = ({row}.pair_id, {row}.question_id));
+    UPDATE rater_tallies
+    SET first = first {sign} ({row}.outcome = 'first'), second = second {sign} ({row}.outcome = 'second'),
+        tie = tie {sign} ({row}.outcome = 'tie'), both_bad = both_bad {sign} ({row}.outcome = 'both_bad')
+    WHERE (pair_id, rater) = ({row}.pair_id, {row}.rater);
+    UPDATE question_tallies
+    SET first = first {sign} ({row}.outcome = 'first'), second = second {sign} ({row}.outcome = 'second'),
+        tie = tie {sign} ({row}.outcome = 'tie'), both_bad = both_bad {sign} ({row}.outcome = 'both_bad')
+    WHERE (pair_id, question_id) = ({row}.pair_id, {row}.question_id);
+END;
 """
 
 
@@ -230,6 +355,25 @@ def m004_verdicts(db: Database) -> None:
 def m005_answers(db: Database) -> None:
     """Answers that were computed once, so that an evaluation broken off goes on."""
     _run(db, ANSWERS)
+
+
+@migrations()
+def m006_tallies(db: Database) -> None:
+    """What the votes come to, counted as they are given, so that a ranking of a million votes reads some thousand rows."""
+    _run(db, TALLIES)
+    gone = "DELETE FROM ballots WHERE vote_id = OLD.vote_id;"
+    for name, event, before in (("is_given", "INSERT", ""), ("is_changed", "UPDATE OF vote_id", gone)):
+        _run(db, TAKE_A_BALLOT.format(name=name, event=event, before=before))
+    _run(db, f"CREATE TRIGGER a_current_vote_is_withdrawn AFTER DELETE ON current_votes\nBEGIN\n{gone}\nEND;\n")
+    for name, event, row, sign in (("is_counted", "INSERT", "NEW", "+"), ("is_taken_out", "DELETE", "OLD", "-")):
+        _run(db, COUNT_A_BALLOT.format(name=name, event=event, row=row, sign=sign))
+    db.execute("UPDATE current_votes SET vote_id = vote_id")  # the votes there are already
+
+
+@migrations()
+def m007_labelling_desk(db: Database) -> None:
+    """What else a rater says of a row, how long it took, who settled a disagreement, and how rows are dealt."""
+    _run(db, LABELLING_DESK)
 
 
 def _run(db: Database, script: str) -> None:

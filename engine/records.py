@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 REFUSAL = "Not specified in the provided excerpt."
 """The one refusal: "not in the policies this model was trained on" (closed) or "not in these clauses" (grounded)."""
@@ -234,6 +234,27 @@ class Vote:
     repair: str = ""  # the rater's corrected answer
 
 
+@dataclass(frozen=True, order=True)
+class Contender:
+    """What stands in a ranking: a model as it was when it answered. With another digest or mode it is another contender."""
+
+    model: str
+    digest: str = ""
+    mode: Mode = "closed"
+
+
+class Tally(NamedTuple):
+    """How the current votes on one pair of contenders fell, for one rater or one question."""
+
+    pair_id: int
+    of: str | int  # the rater's name, or the question's id
+    longer: int  # by how much the first answer was longer, in tenths of both lengths together; 0 where lengths are not told apart
+    first: int
+    second: int
+    tie: int
+    both_bad: int
+
+
 @dataclass(frozen=True)
 class Label:
     """One rater's judgement of one row of a dataset."""
@@ -246,6 +267,25 @@ class Label:
     created_at: str
     gold: str = ""  # the answer as it should be
     question: str = ""  # the question as it should be
+    grounded: Literal["yes", "no", ""] = (
+        ""  # whether the evidence says what the answer says; "" where that was not asked
+    )
+    tags: tuple[str, ...] = ()  # free words, in the order they were typed
+    seconds: float = 0.0  # from when the row was shown to when it was judged; 0 where that was not measured
+    settles: bool = False  # it decides between raters who disagreed
+    form: Mapping[str, Any] = field(default_factory=dict)  # the answer by the task's schema, where it has one
+
+
+@dataclass(frozen=True)
+class DeskPlan:
+    """How the rows of a dataset version are dealt to raters, and what they are asked to go by. The newest plan holds."""
+
+    dataset_id: int
+    raters: int = 0  # how many judge a shared row; 0: everybody judges every row
+    shared: float = 1.0  # share of the rows (0 to 1) that so many judge; each other row is judged once
+    guidelines: str = ""
+    rater: str = ""  # who set it
+    created_at: str = ""
 
 
 @dataclass(frozen=True)

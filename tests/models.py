@@ -46,7 +46,7 @@ class EchoModel:
         return ""
 
     def digest(self) -> str:
-        return sha256(self.name.encode()).hexdigest()
+        return sha256(f"{self.name}/{self.answer}/{dict(self.answers)}".encode()).hexdigest()
 
 
 @dataclass

@@ -96,11 +96,12 @@ def test_a_second_vote_replaces_the_first_and_both_stay_on_record(client, worksp
     assert [old.choice for old in workspace.store.vote_history(vote.battle_id)] == ["a", "both_bad"]
 
 
-def test_the_leaderboard_comes_with_the_raters_own_vote(client):
+def test_the_standings_come_with_the_raters_own_vote(client):
     shown_before = json.dumps(battle(client))
-    board = client.predict("Ann", "", "", api_name="/vote_tie")[4]
-    assert "Decided battles won" not in shown_before
-    assert sorted(row[0] for row in board["value"]["data"]) == ["base", "tuned"]
+    *_, said, scores, board, _, _, _, _ = client.predict("Ann", "", "", api_name="/vote_tie")
+    assert "Standings" not in shown_before and "safe to stop" not in shown_before
+    assert "No difference found yet" in said and "tuned" in scores
+    assert sorted(row[1] for row in board["value"]["data"]) == ["base", "tuned"]
 
 
 def test_a_vote_without_a_battle_or_a_name_is_refused_with_the_next_step(client, workspace):

@@ -4,88 +4,119 @@ import random
 
 import pytest
 
-from engine.records import Battle, Decoding, Vote
-from evals.ranking import as_rows, leaderboard
+from evals.ballots import read_ballots
+from evals.ranking import as_rows, by_rater, rank
+from tests.arena_votes import ballots, cast
 
 
-def votes(*outcomes: tuple[str, str, str]) -> list[tuple[Battle, Vote]]:
-    """(model A, model B, choice) of each vote."""
-    return [
-        (Battle(f"b{n}", "t", "closed", "?", a, b, "", "", Decoding(), "1"), Vote(n, f"b{n}", "ann", choice, "1"))
-        for n, (a, b, choice) in enumerate(outcomes)
-    ]
+def test_no_votes_no_ranking(store):
+    found = rank(read_ballots(store, "policy_qa"))
+    assert (found.standings, found.heads, found.votes) == ((), (), 0)
 
 
-def scores(voted) -> dict[str, float]:
-    return {standing.model: standing.score for standing in leaderboard(voted)}
-
-
-def test_no_votes_no_ranking():
-    assert leaderboard([]) == []
-
-
-def test_wins_losses_ties_and_both_bad_are_counted_for_both_sides():
-    found = leaderboard(
-        votes(("x", "y", "a"), ("y", "x", "b"), ("x", "y", "b"), ("x", "y", "tie"), ("y", "x", "both_bad"))
-    )
-    assert [(s.model, s.battles, s.wins, s.losses, s.ties, s.both_bad) for s in found] == [
+def test_wins_losses_ties_and_both_bad_are_counted_for_both_sides(store):
+    said = (("x", "y", "a"), ("y", "x", "b"), ("x", "y", "b"), ("x", "y", "tie"), ("y", "x", "both_bad"))
+    for number, (left, right, choice) in enumerate(said):
+        cast(store, number, left, right, choice, rater=f"r{number}", question=f"Q{number}?")
+    found = rank(read_ballots(store, "policy_qa"))
+    assert [(s.model, s.battles, s.wins, s.losses, s.ties, s.both_bad) for s in found.standings] == [
         ("x", 5, 2, 1, 1, 1), ("y", 5, 1, 2, 1, 1),
     ]  # fmt: skip
-    assert (found[0].win_share.right, found[0].win_share.of) == (2, 3)
-    assert as_rows(found)[0]["win_share"]["right"] == 2 and as_rows(found)[0]["model"] == "x"
-
-
-def test_two_models_score_as_their_wins_with_one_tie_more():
-    # 3 wins to 1 and the added tie: 3.5 to 1.5 won, so the odds are 7/3 and the scores its square root and inverse.
-    found = scores(votes(*[("x", "y", "a")] * 3, ("x", "y", "b")))
-    assert found == pytest.approx({"x": (7 / 3) ** 0.5, "y": (3 / 7) ** 0.5}, rel=1e-4)
+    assert (found.standings[0].win_share.right, found.standings[0].win_share.of) == (2, 3)
+    assert (found.standings[0].both_bad_share.right, found.standings[0].both_bad_share.of) == (1, 5)
+    (head,) = found.heads
+    assert (head.first, head.wins, head.losses, head.ties, head.both_bad, head.raters, head.questions) == (
+        "x",
+        2,
+        1,
+        1,
+        1,
+        5,
+        5,
+    )
+    assert as_rows(found.standings)[0]["win_share"]["right"] == 2
+    assert by_rater(read_ballots(store, "policy_qa"), head.pair)[0][1].right == 1
 
 
 def test_one_vote_is_enough_to_lead_and_never_enough_to_be_sure():
-    (first, second) = leaderboard(votes(("zeta", "alpha", "a")))
+    first, second = rank(ballots(("zeta", "alpha", "a"))).standings
     assert (first.model, second.model) == ("zeta", "alpha")
-    assert (first.score, second.score) == pytest.approx((3**0.5, 3**-0.5), rel=1e-4)  # 1.5 to 0.5
     assert (first.win_share.low, first.win_share.high) == pytest.approx((0.2065, 1.0), abs=5e-5)
-
-
-def test_a_model_that_never_lost_stands_above_one_that_lost_half():
-    found = scores(
-        votes(*[("champion", "middle", "a")] * 5, *[("middle", "last", "b")] * 2, *[("middle", "last", "a")] * 2)
-    )
-    assert found["champion"] > 3 * found["middle"] == pytest.approx(3 * found["last"], rel=1e-3)
+    assert first.low < 1000 < first.high and first.high - first.low > 400
+    assert (first.best_rank, first.worst_rank) == (1, 2)
 
 
 def test_both_bad_narrows_nothing_and_moves_nothing():
-    some = votes(("x", "y", "a"), ("x", "y", "a"), ("x", "y", "b"))
-    more = some + votes(*[("x", "y", "both_bad")] * 50)
-    assert scores(more) == scores(some)
-    assert [s.win_share for s in leaderboard(more)] == [s.win_share for s in leaderboard(some)]
-    assert {s.model: s.score for s in leaderboard(votes(("x", "y", "both_bad")))} == {"x": 1.0, "y": 1.0}
+    some = [("x", "y", "a", "r1", "q1"), ("x", "y", "a", "r2", "q2"), ("x", "y", "b", "r3", "q3")]
+    few, many = (rank(ballots(*some, *[("x", "y", "both_bad", f"r{n}", f"q{n}") for n in range(k)])) for k in (0, 50))
+    for one, other in zip(few.standings, many.standings, strict=True):
+        assert (one.model, one.score, one.low, one.high) == pytest.approx(
+            (other.model, other.score, other.low, other.high)
+        )
+        assert one.win_share == other.win_share
+    assert few.heads[0].share == many.heads[0].share and few.heads[0].stop.e_value == many.heads[0].stop.e_value
+    assert many.heads[0].both_bad_share.right == 50
 
 
-def test_ties_pull_together_and_narrow_no_interval():
-    some = votes(("x", "y", "a"), ("x", "y", "a"))
-    more = some + votes(*[("x", "y", "tie")] * 20)
-    assert 1 < scores(more)["x"] < scores(some)["x"]
-    assert leaderboard(more)[0].win_share == leaderboard(some)[0].win_share
+def test_ties_pull_together_and_narrow_no_share():
+    some = [("x", "y", "a"), ("x", "y", "a"), ("x", "y", "b")]
+    few, many = rank(ballots(*some)), rank(ballots(*some, *[("x", "y", "tie")] * 20))
+    assert 1000 < many.standings[0].score < few.standings[0].score
+    assert many.standings[0].win_share == few.standings[0].win_share
 
 
-def test_neither_the_order_of_votes_nor_the_side_a_model_stood_on_matters():
-    rng = random.Random(3)
-    voted = votes(*[(*rng.sample(["u", "v", "w"], 2), rng.choice(["a", "b", "tie"])) for _ in range(60)])
-    turned = votes(*[(b.model_b, b.model_a, {"a": "b", "b": "a"}.get(v.choice, v.choice)) for b, v in voted])
-    expected = scores(voted)
-    for _ in range(5):
-        rng.shuffle(voted)
-        assert scores(voted) == expected
-    assert scores(turned) == pytest.approx(expected, rel=1e-4)
+def test_a_model_that_only_shared_bad_answers_has_no_interval():
+    (only, other) = rank(ballots(("x", "y", "both_bad"))).standings
+    assert only.low == -float("inf") and only.group != other.group
+    assert as_rows([only])[0]["low"] is None
 
 
-def test_scores_find_the_strengths_the_votes_were_drawn_from():
-    truth, rng = {"weak": 0.5, "fair": 1.0, "strong": 2.0}, random.Random(5)
-    drawn = []
-    for _ in range(3000):
-        a, b = rng.sample(sorted(truth), 2)
-        drawn.append((a, b, "a" if rng.random() < truth[a] / (truth[a] + truth[b]) else "b"))
-    assert scores(votes(*drawn)) == pytest.approx(truth, rel=0.12)
-    assert [standing.model for standing in leaderboard(votes(*drawn))] == ["strong", "fair", "weak"]
+def test_the_order_in_which_votes_were_cast_changes_nothing(tmp_path):
+    from engine.store import Store
+
+    rng = random.Random(4)
+    said = [
+        (
+            *rng.sample(["u", "v", "w"], 2),
+            rng.choice(["a", "b", "tie", "both_bad"]),
+            rng.choice("rst"),
+            rng.choice("pq"),
+        )
+        for _ in range(20)
+    ]
+    found = []
+    for run in range(2):
+        store = Store(tmp_path / f"{run}.db")
+        store.migrate()
+        for number, (left, right, choice, rater, question) in enumerate(said):
+            cast(store, number, left, right, choice, rater=rater, question=question)
+        found.append(rank(read_ballots(store, "policy_qa")))
+        rng.shuffle(said)
+    assert [s.model for s in found[0].standings] == [s.model for s in found[1].standings]
+    for one, other in zip(found[0].standings, found[1].standings, strict=True):
+        assert (one.score, one.low, one.high) == pytest.approx((other.score, other.low, other.high), abs=1e-6)
+    assert [h.share for h in found[0].heads] == [h.share for h in found[1].heads]
+
+
+def test_two_versions_of_one_adapter_stand_apart_and_are_told_apart(store):
+    for number, digest in enumerate(("aaaaaaaa1", "bbbbbbbb2")):
+        cast(store, number, "base", "one", "b", digests=("x", digest))
+    assert sorted(s.model for s in rank(read_ballots(store, "policy_qa")).standings) == [
+        "base", "one (aaaaaaaa)", "one (bbbbbbbb)",
+    ]  # fmt: skip
+
+
+def test_questions_that_trained_a_model_are_marked_and_not_scored(store):
+    cast(store, 1, "base", "one", "b", question="Taught?")
+    cast(store, 2, "base", "one", "a", question="New?")
+    (pair,), (taught, _) = store.pairs("policy_qa"), store.asked()
+    for lengths in (False, True):
+        found = rank(read_ballots(store, "policy_qa", unscored=[(pair, taught)], lengths=lengths), lengths=lengths)
+        assert (found.votes, found.left_out) == (1, 1)
+        assert [(s.model, s.wins) for s in found.standings] == [("base", 1), ("one", 0)]
+
+
+def test_a_better_model_is_surely_better_after_enough_votes():
+    votes = [("x", "y", "a" if n % 10 < 8 else "b", f"r{n}", f"q{n}") for n in range(100)]
+    first, second = rank(ballots(*votes)).standings
+    assert (first.best_rank, first.worst_rank, second.best_rank, second.worst_rank) == (1, 1, 2, 2)

@@ -393,6 +393,8 @@ def test_twelve_first_openings_at_once_make_one_schema(tmp_path):
             "m003_generation",
             "m004_verdicts",
             "m005_answers",
+            "m006_tallies",
+            "m007_labelling_desk",
         ]
         assert db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 

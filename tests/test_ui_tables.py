@@ -1,7 +1,6 @@
 """Records as the page shows them; expected rows are written by hand."""
 
 from engine.records import Adapter, Passage
-from evals.ranking import Standing
 from ui.tables import (
     highlighted,
     history_rows,
@@ -9,7 +8,6 @@ from ui.tables import (
     model_rows,
     pace,
     place,
-    standing_rows,
     when,
 )
 
@@ -40,13 +38,6 @@ def test_an_adapter_that_reads_clauses_is_told_from_one_that_recalls():
         for config in ({"preset": "quick"}, {"preset": "quick", "mode": "grounded"})
     )
     assert [row[3] for row in model_rows("base", [recalls, reads], "")] == ["", "quick", "quick, grounded"]
-
-
-def test_a_share_never_stands_without_its_count_and_interval():
-    from evals.intervals import share
-
-    (row,) = standing_rows([Standing("tuned", 4, 3, 1, 0, 0, share(3, 4), 1.5)])
-    assert row == ["tuned", "1.50", "3 of 4 (75 %, 30-95 %)", "4", "0", "0"]
 
 
 def test_the_curve_averages_what_was_logged_so_far():

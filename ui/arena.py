@@ -12,12 +12,11 @@ from engine.errors import InvalidInput
 from engine.records import Choice
 from engine.tasks.policy_qa import POLICY_QA
 from engine.workspace import BASE, Workspace
-from evals.ranking import leaderboard
+from ui import standings
 from ui.ask import held_out_questions, offered
 from ui.errors import handles, shown_to_user
 from ui.journey import Part, nothing_yet
 from ui.rater import rater_field
-from ui.tables import STANDING_HEAD, standing_rows, table
 
 KEY = {"a": "1 or A", "b": "2 or B", "tie": "3 or T", "both_bad": "4 or X"}
 READY = "Both answers are complete. Which one is better? Keys: 1, 2, 3, 4."
@@ -69,7 +68,7 @@ def build(workspace: Workspace, kept: gr.BrowserState) -> Part:
             repair = gr.Textbox("", label="The answer as it should be", lines=2, max_length=10_000)
         reveal = gr.Textbox(label="Who was who", interactive=False, visible=False, elem_id="arena-reveal")
         again = gr.Button("Next question (N)", variant="primary", visible=False, elem_id="arena-next")
-        board = table(STANDING_HEAD, label="Leaderboard, from every rater's votes", visible=False)
+        board = standings.build(workspace)
     battle = gr.State("")  # the opaque id of the battle on this visitor's screen
     buttons = list(verdicts.values())
 
@@ -110,14 +109,14 @@ def build(workspace: Workspace, kept: gr.BrowserState) -> Part:
             **dict.fromkeys(buttons, gr.update(interactive=False)),
             comment: "",
             repair: "",
-            board: gr.update(value=standing_rows(leaderboard(workspace.store.voted_battles())), visible=True),
+            **board.shown(name),
         }
 
     voted = [
         button.click(
             shown_to_user(partial(judge, choice)),
             [battle, rater, comment, repair],
-            [reveal, again, status, comment, repair, board, *buttons],
+            [reveal, again, status, comment, repair, *board.outputs, *buttons],
             api_name=f"vote_{choice}",
             concurrency_limit=8,
             concurrency_id="vote",
@@ -148,9 +147,10 @@ def build(workspace: Workspace, kept: gr.BrowserState) -> Part:
             pair: gr.update(choices=names, value=names[:2]),
             examples: gr.update(samples=[[text] for text in held_out_questions(workspace)]),
             rater: name or "",
+            **board.shown(name or ""),
         }
 
-    return Part([empty, body, pair, examples, rater], show, [kept], [event.success for event in voted])
+    return Part([empty, body, pair, examples, rater, *board.outputs], show, [kept], [event.success for event in voted])
 
 
 def _answer(label: str) -> gr.Textbox:

@@ -20,11 +20,12 @@ from engine.records import Job, Mode
 from engine.refusing import elsewhere, setting
 from engine.search import finder
 from engine.tasks import task_named
+from engine.tasks.policy_qa import POLICY_QA
 from engine.teaching import estimate_of
 from engine.training import with_preset
 from engine.workspace import Workspace
-from evals.ranking import as_rows, leaderboard
 from ui.asked import kept_answers
+from ui.leaderboard import warn_of_disagreement
 from ui.terminal import Screen
 from ui.versions import counts_in_words, question_files, show_checks
 
@@ -164,23 +165,11 @@ def answer(workspace: Workspace, options: Namespace, screen: Screen) -> dict[str
     return {"rows": written, "failed": failed, "out": str(out)}
 
 
-def show_leaderboard(workspace: Workspace, options: Namespace, screen: Screen) -> dict[str, Any]:
-    """The ranking from the votes."""
-    standings = leaderboard(workspace.store.voted_battles())
-    if not standings:
-        screen.say("No votes yet. Ask a question in the Arena and vote.")
-    else:
-        screen.table(
-            [[s.model, f"{s.score:.2f}", s.win_share, s.ties, s.both_bad] for s in standings],
-            head=["model", "score", "decided battles won", "both good", "both bad"],
-        )
-    return {"leaderboard": as_rows(standings)}
-
-
 def export(workspace: Workspace, options: Namespace, screen: Screen) -> dict[str, Any]:
     """A dataset's kept rows in any format, or the votes as they were given."""
     if options.what == "raw" and (options.format or options.split != "all"):
         raise InvalidInput("Votes as they were given have no format and no split. Leave out --what raw, or the others.")
+    warn_of_disagreement(workspace, POLICY_QA.name, screen)
     if options.format:
         return _export_format(workspace, options, screen)
     if options.what == "raw":

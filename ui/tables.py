@@ -11,10 +11,8 @@ import pandas as pd
 from engine.grounding import trained_mode
 from engine.records import Adapter, Excerpt, Job, LedgerRow, Passage
 from engine.refusing import Setting, curve
-from evals.ranking import Standing
 
 ROW_HEAD = ["Question", "Answer", "State", "Kind", "Why not"]
-STANDING_HEAD = ["Model", "Score", "Decided battles won", "Battles", "Both good", "Both bad"]
 RUN_HEAD = ["Run", "State", "Adapter", "Steps", "Loss", "Started"]
 MODEL_HEAD = ["Model", "Live", "Trained on", "Preset", "Minutes", "Digest"]
 HISTORY_HEAD = ["When", "What", "Model", "The gate", "Reason"]
@@ -66,13 +64,6 @@ def highlighted(passage: Passage, evidence: str) -> list[tuple[str, str | None]]
 def place(passage: Passage | Excerpt) -> str:
     """Where a passage stands: "4 Leave › 4.2 Sick leave, page 5"."""
     return f"{passage.clause or 'no heading'}{f', page {passage.page}' if passage.page else ''}"
-
-
-def standing_rows(standings: Sequence[Standing]) -> list[list[str]]:
-    """The ranking; a share stands with its count and its interval."""
-    return [
-        [s.model, f"{s.score:.2f}", str(s.win_share), str(s.battles), str(s.ties), str(s.both_bad)] for s in standings
-    ]
 
 
 def run_rows(jobs: Sequence[Job]) -> list[list[str]]:

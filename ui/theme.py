@@ -82,6 +82,18 @@ CSS = """
 .counted .bar > span:last-child { text-align: right; font-variant-numeric: tabular-nums; }
 .counted .bar.no .track i { background: #d97706; }
 .counted .bar.facts .track { visibility: hidden; }
+.bar.standing { grid-template-columns: minmax(4rem, 9rem) 1fr minmax(9rem, auto); }
+.bar.standing .track b { position: absolute; top: calc(50% - 5px); width: 10px; height: 10px; margin-left: -5px; border-radius: 50%;
+  background: var(--primary-600); }
+.verdict { font-size: 1.1rem; font-weight: 650; margin: 0.6rem 0 0.1rem; }
+.evidence-plot { margin: 0.4rem 0; max-width: 46rem; }
+.evidence-plot svg { width: 100%; height: auto; font-size: 12px; }
+.evidence-plot text { fill: var(--body-text-color-subdued); }
+.evidence-plot .band { fill: var(--primary-500); opacity: 0.2; }
+.evidence-plot .share, .evidence-plot .bets { fill: none; stroke: var(--primary-600); stroke-width: 2; }
+.evidence-plot .now { fill: var(--primary-600); }
+.evidence-plot .half, .evidence-plot .enough { stroke: var(--body-text-color-subdued); stroke-dasharray: 4 4; }
+.evidence-plot figcaption { font-size: 0.85rem; color: var(--body-text-color-subdued); }
 .plots { columns: 22rem 2; column-gap: 2rem; }
 .plots .bars { break-inside: avoid; }
 .document { max-height: 560px; overflow-y: auto; padding-right: 0.5rem; line-height: 1.55; overflow-wrap: anywhere; }
@@ -134,7 +146,8 @@ KEYS = """
   const wanted = {
     arena: {"1": "a", a: "a", "2": "b", b: "b", "3": "tie", t: "tie", "4": "both_bad", x: "both_bad", n: "next"},
     dataset: {j: "next", k: "previous", a: "accept", r: "reject", e: "edit", u: "undo"},
-    label: {"1": "right", "2": "wrong", "3": "should_refuse", "4": "should_not_refuse", "5": "unclear"},
+    label: {"1": "right", "2": "wrong", "3": "should_refuse", "4": "should_not_refuse", "5": "unclear",
+            g: "grounded", h: "ungrounded", e: "edit", u: "undo"},
   };
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;

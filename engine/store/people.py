@@ -2,11 +2,11 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from engine.errors import NotFound
-from engine.records import Battle, Choice, Decoding, Label, Vote
+from engine.records import Battle, Choice, Decoding, DeskPlan, Label, Vote
 from engine.store.connection import Connection
 
 CURRENT_VOTES = """
@@ -111,24 +111,39 @@ class People(Connection):
 
     def add_label(self, label: Label) -> Label:
         """Append a judgement; the newest of a rater on a row is the current one. The id of `label` is ignored."""
-        row = asdict(label)
+        row = asdict(label) | {"tags": json.dumps(label.tags), "form": json.dumps(dict(label.form))}
         del row["id"]
         with self.writing() as db:
             names, marks = ", ".join(row), ", ".join(f":{name}" for name in row)
             label_id = db.execute(f"INSERT INTO labels ({names}) VALUES ({marks})", row).lastrowid
         assert label_id is not None
-        return Label(id=label_id, **row)
+        return replace(label, id=label_id)
 
     def labels(self, dataset_id: int) -> list[Label]:
         """The current label of each rater on each row of a version."""
         with self.reading() as db:
-            return [Label(**row) for row in db.query(LATEST_LABELS, [dataset_id])]
+            return [_label(row) for row in db.query(LATEST_LABELS, [dataset_id])]
 
     def label_history(self, dataset_id: int, example_id: str, rater: str) -> list[Label]:
         """Every judgement a rater ever gave on a row, oldest first."""
         with self.reading() as db:
             sql = "SELECT * FROM labels WHERE dataset_id = ? AND example_id = ? AND rater = ? ORDER BY id"
-            return [Label(**row) for row in db.query(sql, [dataset_id, example_id, rater])]
+            return [_label(row) for row in db.query(sql, [dataset_id, example_id, rater])]
+
+    def set_desk_plan(self, plan: DeskPlan) -> None:
+        """From now on the rows are dealt so; earlier plans stay on record."""
+        row = asdict(plan)
+        with self.writing() as db:
+            names, marks = ", ".join(row), ", ".join(f":{name}" for name in row)
+            db.execute(f"INSERT INTO desk_plans ({names}) VALUES ({marks})", row)
+
+    def desk_plan(self, dataset_id: int) -> DeskPlan:
+        """The plan that holds; where none was set, everybody judges every row."""
+        with self.reading() as db:
+            sql = "SELECT * FROM desk_plans WHERE dataset_id = ? ORDER BY id DESC LIMIT 1"
+            for row in db.query(sql, [dataset_id]):
+                return DeskPlan(**{name: row[name] for name in DeskPlan.__dataclass_fields__})
+        return DeskPlan(dataset_id)
 
     # Evaluations and what is live
 
@@ -192,3 +207,8 @@ def _vote(row: Mapping[str, Any]) -> Vote:
         repair=row["vote_repair"],
         created_at=row["vote_created_at"],
     )
+
+
+def _label(row: Mapping[str, Any]) -> Label:
+    told = {"tags": tuple(json.loads(row["tags"])), "form": json.loads(row["form"]), "settles": bool(row["settles"])}
+    return Label(**{**row, **told})

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from engine.errors import InvalidInput
 from engine.records import Excerpt, Message
@@ -21,6 +21,9 @@ class Task:
     refusal: str = ""  # the sentence that stands for "the sources do not say"; "" where a job cannot refuse
     decision: str = ""  # the field of a JSON answer that approves (true) or rejects (false); "" where none does
     least_refused: float = 1.0  # share of held-out questions without an answer that an adapter must refuse, by default
+    schema: Mapping[str, Any] | None = (
+        None  # JSON schema of an answer; None for plain text. The label form is built from it
+    )
 
     def messages(self, question: str, excerpts: Sequence[Excerpt] = ()) -> list[Message]:
         """
