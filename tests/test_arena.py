@@ -129,7 +129,8 @@ def whole(heard, battle_id):
 def plain(raw: str, battle_id: str) -> str:
     """A line of the stream without the battle's id and without what differs between any two requests."""
     event = json.loads(raw.replace(battle_id, "ID"))
-    event = {key: value for key, value in event.items() if key not in ("event_id", "eta", "rank_eta")}
+    clocks = ("event_id", "rank_eta", "cache_duration", "avg_time")
+    event = {key: value for key, value in event.items() if key not in clocks}
     if isinstance(event.get("output"), dict):
         event["output"] = {key: value for key, value in event["output"].items() if "duration" not in key}
     return json.dumps(event)
