@@ -37,6 +37,7 @@ class Desk:
     source: gr.Dropdown
     question: gr.Textbox
     examples: gr.Dataset
+    opened: gr.State  # when the tab was opened: what the rater has to judge is filled in afterwards, once the tab is drawn
     interrupted: gr.State  # the id of a battle to go on with, when the page finds one
     shown: gr.State  # for whom and of what the screen was last filled, so that nothing is drawn twice
     board: gr.Dataframe
@@ -61,11 +62,11 @@ def build(workspace: Workspace, kept: gr.BrowserState) -> Part:
             components=[gr.Textbox(visible=False)], samples=[], label="Examples, never seen in training"
         )
         battle = gr.Textbox("", label="Battle", elem_classes="offstage", elem_id="arena-battle")
-        interrupted, shown = gr.State(""), gr.State("")
+        opened, interrupted, shown = gr.State(""), gr.State(""), gr.State("")
         ballot = arena_ballot.build(battle)
         board = table(STANDING_HEAD, label="Leaderboard, from every rater's votes", visible=False)
         owner = arena_owner.build(workspace, rater)
-    desk = Desk(rater, source, question, examples, interrupted, shown, board)
+    desk = Desk(rater, source, question, examples, opened, interrupted, shown, board)
     asked = _asking(workspace, desk, ballot, owner)
     voted = _judging(workspace, desk, ballot)
     _going_on(workspace, desk, ballot, asked)
@@ -77,11 +78,10 @@ def build(workspace: Workspace, kept: gr.BrowserState) -> Part:
             body: gr.update(visible=ready),
             examples: gr.update(samples=[[text] for text in held_out_questions(workspace)]),
             rater: name or "",
-            **(on_screen(workspace, desk, ballot, name or "", "") if ready else {}),
+            opened: workspace.now() if ready else "",
         }
 
-    outputs = [empty, body, rater, source, question, examples, interrupted, shown, board, *ballot.outputs]
-    return Part(outputs, show, [kept], [event.success for event in voted])
+    return Part([empty, body, rater, examples, opened], show, [kept], [event.success for event in voted])
 
 
 def on_screen(workspace: Workspace, desk: Desk, ballot: Ballot, name: str, queue: str) -> dict[Any, Any]:
@@ -309,6 +309,7 @@ def _going_on(workspace: Workspace, desk: Desk, ballot: Ballot, asked: Sequence[
         return {desk.shown: shown} if filled[desk.shown] == shown else filled
 
     here = [desk.rater, desk.source]
+    desk.opened.change(shown_to_user(partial(on_screen, workspace, desk, ballot)), here, outputs, **QUIET)
     ballot.again.click(shown_to_user(after), here, outputs, api_name="next", show_progress="hidden")
     ballot.skip.click(
         shown_to_user(pass_over),

@@ -63,9 +63,8 @@ class Ballot:
 
     def at(self, stage: Stage, status: str) -> dict[Any, Any]:
         """What may be pressed at this stage, and the sentence that says so."""
-        judging = dict.fromkeys(self.verdicts.values(), gr.update(interactive=stage == "ready"))
         return {
-            **judging,
+            **{button: gr.update(interactive=stage == "ready") for button in self.verdicts.values()},
             self.status: said(status),
             self.skip: gr.update(visible=stage in ("playing", "ready")),
             self.undo: gr.update(visible=stage == "voted"),
@@ -79,7 +78,7 @@ class Ballot:
             **self.at("empty", status),
             self.battle: "",
             **dict.fromkeys(self.answers, ""),
-            **dict.fromkeys(self.earlier, gr.update(value="", visible=False)),
+            **{place: gr.update(value="", visible=False) for place in self.earlier},
             self.reasons: [],
             self.comment: "",
             self.repair: "",
