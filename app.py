@@ -170,6 +170,14 @@ def _arguments_of_the_loop(verb: Verb) -> None:
     )
     study.add_argument("plan", metavar="PLAN.json", help="what to compare; README shows one")
     verb("leaderboard", "ranking from the votes, with intervals")
+    queue = verb("queue", "review queues: questions answered in advance, dealt to raters for blind votes")
+    queue.add_argument("action", nargs="?", default="list", choices=("list", "add", "show", "discard"))
+    queue.add_argument("name", nargs="?")
+    queue.add_argument("--questions", metavar="F", help="a .jsonl file, or a text file with a question a line")
+    queue.add_argument("--dataset", help="held-out questions of NAME or NAME:NUMBER (default: the newest)")
+    queue.add_argument("--models", help="two names, separated by a comma (default: base and the newest adapter)")
+    queue.add_argument("--overlap", type=int, default=2, help="raters per question (default 2); 0: all of them")
+    queue.add_argument("--mode", default="closed", choices=MODES, help=MODE_HELP)
     export = verb("export", "votes and labels as training data")
     export.add_argument("--what", default="sft", choices=("sft", "raw"))
     export.add_argument("--dataset", help="NAME or NAME:NUMBER (default: the newest)")
@@ -238,7 +246,7 @@ def _arguments_of_the_registry(verb: Verb) -> None:
 
 
 def _run(workspace: "Workspace", options: argparse.Namespace) -> int:
-    from ui import commands, diverged, known, refusals, study, verdicts, versions
+    from ui import commands, diverged, known, queue, refusals, study, verdicts, versions
     from ui.terminal import Screen
 
     named = {
@@ -253,6 +261,7 @@ def _run(workspace: "Workspace", options: argparse.Namespace) -> int:
         "jobs": commands.jobs_command,
         "import": commands.import_rows,
         "refusals": refusals.refusals,
+        "queue": queue.queue_command,
         "ledger": known.ledger,
         "divergence": diverged.diverge,
     }

@@ -222,6 +222,28 @@ def _battle(
 # The job
 
 
+def make_queue(
+    store: Store,
+    name: str,
+    questions: Sequence[str],
+    *,
+    task: Task,
+    models: tuple[str, str],
+    mode: Mode,
+    overlap: int,
+    folder: Path,
+    settings: Settings,
+    now: str,
+) -> tuple[ReviewQueue, Job]:
+    """Save a queue and begin to answer it. Raises what `add_queue` and `start_freezing` raise, and then there is no queue."""
+    queue = add_queue(store, name, questions, task=task, models=models, mode=mode, overlap=overlap, now=now)
+    try:
+        return queue, start_freezing(queue, folder=folder, settings=settings, now=now)
+    except BaseException:
+        store.discard_queue(queue)
+        raise
+
+
 def start_freezing(queue: ReviewQueue, *, folder: Path, settings: Settings, now: str) -> Job:
     """Answer the queue's questions in a process of its own, which `jobs` watches, stops and resumes. Raises Busy as `jobs.start`."""
     return jobs.start(

@@ -37,7 +37,9 @@ class Desk:
     source: gr.Dropdown
     question: gr.Textbox
     examples: gr.Dataset
-    opened: gr.State  # when the tab was opened: what the rater has to judge is filled in afterwards, once the tab is drawn
+    opened: (
+        gr.State
+    )  # when the tab was opened: what the rater has to judge is filled in afterwards, once the tab is drawn
     interrupted: gr.State  # the id of a battle to go on with, when the page finds one
     shown: gr.State  # for whom and of what the screen was last filled, so that nothing is drawn twice
     board: gr.Dataframe

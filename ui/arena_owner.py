@@ -114,43 +114,26 @@ def build(workspace: Workspace, rater: gr.Textbox) -> Owner:
         how: Mode,
         who: str,
     ) -> dict[Any, Any]:
-        start(
-            workspace,
+        named = offered(workspace, models) if models else workspace.model_names()[:2]
+        if len(named) != 2:
+            raise InvalidInput(
+                "A review needs two models. Choose exactly two, or none for base and the newest adapter."
+            )
+        reviews.make_queue(
+            workspace.store,
             title.strip(),
             _questions(workspace, chosen, text, file),
-            models=models,
+            task=POLICY_QA,
+            models=(named[0], named[1]),
             mode=how,
             overlap=int(raters or 0),
+            folder=workspace.reviews_dir,
+            settings=workspace.settings,
+            now=workspace.now(),
         )
         return {name: "", **watched(who)}
 
     return Owner(pair, mode)
-
-
-def start(
-    workspace: Workspace, name: str, questions: Sequence[str], *, models: Sequence[str], mode: Mode, overlap: int
-) -> ReviewQueue:
-    """Save a queue and begin to answer it. Raises what `add_queue` and `start_freezing` raise, and then there is no queue."""
-    known = workspace.model_names()
-    named = offered(workspace, models) if models else known[:2]
-    if len(named) != 2:
-        raise InvalidInput("A review needs two models. Choose exactly two, or none for base and the newest adapter.")
-    queue = reviews.add_queue(
-        workspace.store,
-        name,
-        questions,
-        task=POLICY_QA,
-        models=(named[0], named[1]),
-        mode=mode,
-        overlap=overlap,
-        now=workspace.now(),
-    )
-    try:
-        reviews.start_freezing(queue, folder=workspace.reviews_dir, settings=workspace.settings, now=workspace.now())
-    except BaseException:
-        workspace.store.discard_queue(queue)
-        raise
-    return queue
 
 
 def queue_rows(queues: Sequence[ReviewQueue]) -> list[list[str]]:
