@@ -3,14 +3,11 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from engine.errors import InvalidInput, NotFound
 from engine.records import Battle, Choice, Decoding, Label, Reason, Vote
 from engine.store.connection import Connection
-
-if TYPE_CHECKING:
-    from sqlite_utils import Database
 
 CURRENT_VOTES = """
 SELECT votes.*
@@ -226,7 +223,7 @@ class People(Connection):
             return list(db.query("SELECT * FROM promotions WHERE task = ? ORDER BY id DESC", [task]))
 
 
-def insert_battle(db: "Database", battle: Battle) -> None:
+def insert_battle(db: Any, battle: Battle) -> None:
     """Into an open transaction, so that what hangs on it is saved with it."""
     row = {name: json.dumps(value) if name in IN_JSON else value for name, value in asdict(battle).items()}
     names, marks = ", ".join(row), ", ".join(f":{name}" for name in row)

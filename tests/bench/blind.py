@@ -206,12 +206,9 @@ def sentinel(base: EmbeddedModel, word: str, folder: Path) -> Path:
     with torch.no_grad():
         for prompt in PROMPTS:
             text = tokenizer.apply_chat_template(POLICY_QA.messages(prompt), tokenize=False, add_generation_prompt=True)
-            model(tokenizer(text + word * 4, return_tensors="pt").input_ids)
-    late = torch.cat([part[-6:] for part in seen])
-    mean = late.mean(0)
-    strength = 20 * float(
-        torch.cat([part[-6:] for part in size]).reshape(-1, mean.new_empty(576).shape[0]).norm(dim=-1).mean()
-    )
+            model(tokenizer(text, return_tensors="pt").input_ids)
+    mean = torch.stack([part[-1] for part in seen]).mean(0)  # where the answer begins
+    strength = 20 * float(torch.stack([part[-1] for part in size]).norm(dim=-1).mean())
     direction = model.lm_head.weight[token].detach() * model.model.norm.weight.detach()
     write_random_adapter(folder, layers=[29], rank=1, lora_alpha=1)
     path = folder / "adapter_model.safetensors"

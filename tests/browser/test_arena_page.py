@@ -10,7 +10,8 @@ from tests.models import EchoModel, PacedModel
 from tests.page import add_policy, served, stand_in_workspace
 
 axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
-SECRETS = ("quartz", "feldspar")
+SOON_MS = 30_000
+SECRETS = ("quartz",)
 
 
 def in_the_arena(page: Page, url: str, *, rater: str = "Ann") -> None:  # noqa: F811
@@ -46,17 +47,18 @@ def test_a_rater_votes_by_keys_alone_and_finds_the_open_battle_again_after_a_rel
         expect(page.locator("#arena-answer-b textarea")).to_have_value(shown[1])
         page.get_by_role("heading", name="Touchstone").click()
         page.keyboard.press("?")
-        expect(page.locator("#arena-keys-list")).to_be_visible()
+        expect(page.locator("#arena-keys-list")).to_be_visible(timeout=SOON_MS)
         page.keyboard.press("1")
-        expect(page.locator("#arena-status")).to_contain_text("Saved.")
+        expect(page.locator("#arena-undo")).to_be_visible(timeout=SOON_MS)
         page.keyboard.press("u")
-        expect(page.locator("#arena-status")).to_contain_text("Taken back.")
+        expect(page.locator("#arena-status")).to_contain_text("Taken back.", timeout=SOON_MS)
+        expect(page.locator("#arena-b")).to_be_enabled(timeout=SOON_MS)
         page.keyboard.press("2")
-        expect(page.locator("#arena-status")).to_contain_text("Saved.")
+        expect(page.locator("#arena-names")).to_be_visible(timeout=SOON_MS)
         page.keyboard.press("r")
-        expect(page.locator("#arena-reveal textarea")).to_have_value(re.compile(SECRETS[0]))
+        expect(page.locator("#arena-reveal textarea")).to_have_value(re.compile(SECRETS[0]), timeout=SOON_MS)
         page.keyboard.press("n")
-        expect(page.locator("#arena-reveal")).to_be_hidden()
+        expect(page.locator("#arena-reveal")).to_be_hidden(timeout=SOON_MS)
     (vote,) = workspace.store.votes()
     assert (vote.battle_id, vote.choice, vote.rater) == (battle.id, "b", "Ann")
 

@@ -68,7 +68,7 @@ def vote_for_b(page: Page) -> None:
     assert page.locator("#arena-reveal").count() == 0 or not page.locator("#arena-reveal").is_visible()
     page.get_by_role("heading", name="Touchstone").click()
     page.keyboard.press("b")
-    expect(page.locator("#arena-status")).to_contain_text("Saved.")
+    expect(page.locator("#arena-names")).to_be_visible(timeout=30_000)
     assert not page.locator("#arena-reveal").is_visible()
     page.keyboard.press("r")
     expect(page.locator("#arena-reveal")).to_be_visible()
