@@ -2,6 +2,7 @@
 
 import random
 from concurrent.futures import ThreadPoolExecutor
+from difflib import SequenceMatcher
 
 from engine.battles import open_battle
 from engine.playing import play
@@ -11,6 +12,11 @@ from tests.models import FailingModel
 
 DECODING = Decoding(max_tokens=6)
 QUESTIONS = ("How many days of leave?", "Who approves travel?", "What is sick pay?")
+
+
+def alike(one: str, other: str) -> float:
+    """0 to 1. Not equality: beside other requests an engine rounds otherwise, and a close call of the same weights may tip."""
+    return SequenceMatcher(None, one, other).ratio()
 
 
 def test_eight_battles_at_once_with_cancels_and_failures_never_answer_from_the_wrong_weights(
@@ -38,7 +44,8 @@ def test_eight_battles_at_once_with_cancels_and_failures_never_answer_from_the_w
         if number % 8 == 7:
             assert saved.error and (last.answer_a, last.answer_b) == ("", "")
             return 0
-        assert saved.answer_a == alone[saved.model_a, question] and saved.answer_b == alone[saved.model_b, question]
+        for name, answer in ((saved.model_a, saved.answer_a), (saved.model_b, saved.answer_b)):
+            assert max(("base", "loud-1"), key=lambda arm: alike(answer, alone[arm, question])) == name
         proofs = {saved.model_a: saved.proof_a, saved.model_b: saved.proof_b}
         assert (
             proofs["base"]["base"] == proofs["loud-1"]["base"]
