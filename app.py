@@ -174,6 +174,14 @@ def _arguments_of_the_loop(verb: Verb) -> None:
     board.add_argument(
         "--votes", metavar="F.csv", help="rank the votes of a file instead: two models, winner, rater, question"
     )
+    queue = verb("queue", "review queues: questions answered in advance, dealt to raters for blind votes")
+    queue.add_argument("action", nargs="?", default="list", choices=("list", "add", "show", "discard"))
+    queue.add_argument("name", nargs="?")
+    queue.add_argument("--questions", metavar="F", help="a .jsonl file, or a text file with a question a line")
+    queue.add_argument("--dataset", help="held-out questions of NAME or NAME:NUMBER (default: the newest)")
+    queue.add_argument("--models", help="two names, separated by a comma (default: base and the newest adapter)")
+    queue.add_argument("--overlap", type=int, default=2, help="raters per question (default 2); 0: all of them")
+    queue.add_argument("--mode", default="closed", choices=MODES, help=MODE_HELP)
     export = verb("export", "votes and labels as training data")
     export.add_argument("--what", default="sft", choices=("sft", "raw"))
     export.add_argument("--dataset", help="NAME or NAME:NUMBER (default: the newest)")
@@ -242,7 +250,7 @@ def _arguments_of_the_registry(verb: Verb) -> None:
 
 
 def _run(workspace: "Workspace", options: argparse.Namespace) -> int:
-    from ui import commands, diverged, known, leaderboard, refusals, study, verdicts, versions
+    from ui import commands, diverged, known, leaderboard, queue, refusals, study, verdicts, versions
     from ui.terminal import Screen
 
     named = {
@@ -257,6 +265,7 @@ def _run(workspace: "Workspace", options: argparse.Namespace) -> int:
         "jobs": commands.jobs_command,
         "import": commands.import_rows,
         "refusals": refusals.refusals,
+        "queue": queue.queue_command,
         "ledger": known.ledger,
         "divergence": diverged.diverge,
     }

@@ -243,6 +243,10 @@ def _voted_rows(voted: Sequence[tuple[Battle, Vote]], held_out: HeldOut, rng: ra
             yield LedgerRow(
                 example, "rejected", f"the vote was {vote.choice.replace('_', ' ')}, without a repaired answer"
             )
+        elif battle.history:
+            yield LedgerRow(
+                replace(example, id=f"vote-{vote.id}"), "rejected", "asked within a talk; a row has to stand alone"
+            )
         elif len(verdicts[battle.id]) > 1:
             yield LedgerRow(replace(example, id=f"vote-{vote.id}"), "rejected", "raters disagree on this battle")
         elif held_out.near(battle.question):

@@ -208,6 +208,65 @@ CREATE TABLE desk_plans (
 );
 """
 
+BLIND_BATTLES = """
+ALTER TABLE battles ADD COLUMN rater TEXT NOT NULL DEFAULT '';
+ALTER TABLE battles ADD COLUMN item TEXT NOT NULL DEFAULT '';
+ALTER TABLE battles ADD COLUMN mirrors TEXT NOT NULL DEFAULT '';
+ALTER TABLE battles ADD COLUMN history TEXT NOT NULL DEFAULT '[]';
+ALTER TABLE battles ADD COLUMN proof_a TEXT NOT NULL DEFAULT '{}';
+ALTER TABLE battles ADD COLUMN proof_b TEXT NOT NULL DEFAULT '{}';
+ALTER TABLE battles ADD COLUMN flags TEXT NOT NULL DEFAULT '[]';
+ALTER TABLE battles ADD COLUMN skipped_at TEXT;
+CREATE INDEX battles_by_rater ON battles(rater);
+-- JSON list
+ALTER TABLE votes ADD COLUMN reasons TEXT NOT NULL DEFAULT '[]';
+CREATE TABLE withdrawals (
+    vote_id    INTEGER PRIMARY KEY REFERENCES votes(id),
+    created_at TEXT NOT NULL
+);
+CREATE TRIGGER withdrawals_are_never_changed BEFORE UPDATE ON withdrawals
+BEGIN SELECT RAISE(ABORT, 'withdrawals are append-only'); END;
+CREATE TRIGGER withdrawals_are_never_deleted BEFORE DELETE ON withdrawals
+BEGIN SELECT RAISE(ABORT, 'withdrawals are append-only'); END;
+CREATE TABLE reveals (
+    battle_id  TEXT NOT NULL REFERENCES battles(id),
+    rater      TEXT NOT NULL,
+    created_at TEXT NOT NULL,
+    PRIMARY KEY (battle_id, rater)
+);
+CREATE TABLE review_queues (
+    id         INTEGER PRIMARY KEY,
+    name       TEXT NOT NULL UNIQUE,
+    task       TEXT NOT NULL,
+    mode       TEXT NOT NULL,
+    model_x    TEXT NOT NULL,
+    model_y    TEXT NOT NULL,
+    overlap    INTEGER NOT NULL CHECK (overlap >= 0), -- 0: every rater gets every question
+    decoding   TEXT NOT NULL, -- JSON
+    created_at TEXT NOT NULL
+);
+CREATE TABLE review_items (
+    queue_id  INTEGER NOT NULL REFERENCES review_queues(id),
+    position  INTEGER NOT NULL,
+    question  TEXT NOT NULL,
+    answer_x  TEXT NOT NULL DEFAULT '',
+    answer_y  TEXT NOT NULL DEFAULT '',
+    proof_x   TEXT NOT NULL DEFAULT '{}',
+    proof_y   TEXT NOT NULL DEFAULT '{}',
+    error     TEXT NOT NULL DEFAULT '', -- such a question is never dealt
+    frozen_at TEXT,
+    PRIMARY KEY (queue_id, position)
+);
+CREATE TABLE review_deals (
+    queue_id  INTEGER NOT NULL,
+    position  INTEGER NOT NULL,
+    rater     TEXT NOT NULL,
+    battle_id TEXT NOT NULL UNIQUE REFERENCES battles(id),
+    PRIMARY KEY (queue_id, position, rater),
+    FOREIGN KEY (queue_id, position) REFERENCES review_items(queue_id, position)
+);
+"""
+
 LEDGER_OF_A_FINISHED_VERSION = """
 CREATE TRIGGER finished_{table}_are_never_{past} BEFORE {action} ON {table}
 WHEN (SELECT finished_at FROM datasets WHERE id = {row}.dataset_id) IS NOT NULL
@@ -374,6 +433,12 @@ def m006_tallies(db: Database) -> None:
 def m007_labelling_desk(db: Database) -> None:
     """What else a rater says of a row, how long it took, who settled a disagreement, and how rows are dealt."""
     _run(db, LABELLING_DESK)
+
+
+@migrations()
+def m008_blind_battles(db: Database) -> None:
+    """Whose battle it is, its turns and proofs; reasons, withdrawals and reveals of votes; review queues."""
+    _run(db, BLIND_BATTLES)
 
 
 def _run(db: Database, script: str) -> None:

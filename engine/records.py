@@ -15,9 +15,21 @@ JobState = Literal["running", "done", "stopped", "failed", "died"]
 Mode = Literal["closed", "grounded"]
 Side = Literal["a", "b"]
 Choice = Literal["a", "b", "tie", "both_bad"]
+Reason = Literal[
+    "correct",
+    "grounded",
+    "complete",
+    "clear",
+    "wrong_number",
+    "invented",
+    "should_have_refused",
+    "refused_wrongly",
+]
 ModelKind = Literal["embedded", "adapter", "ollama", "openai", "transformers"]
 Message = Mapping[str, str]
 """A chat message: {"role": "system" | "user" | "assistant", "content": text}."""
+Turn = Mapping[str, str]
+"""An earlier turn of a battle: {"question", "answer_a", "answer_b"}. Both arms saw the question and their own answer."""
 
 
 @dataclass(frozen=True)
@@ -219,6 +231,16 @@ class Battle:
     answer_b: str = ""
     error: str = ""  # a battle with an error is void and takes no vote
     finished_at: str | None = None
+    rater: str = ""  # on whose screen it is; "" for one that anybody may judge
+    item: str = ""  # "meeting:7" is question 7 of a review queue, the same for all its raters; "" for a live battle
+    mirrors: str = ""  # the rater's battle before it whose sides are turned round here; "" where a coin drew them
+    history: tuple[Turn, ...] = ()  # the turns before this question, oldest first
+    proof_a: Mapping[str, Any] = field(default_factory=dict)  # digests of what answered, seed and decoding
+    proof_b: Mapping[str, Any] = field(default_factory=dict)
+    flags: tuple[
+        str, ...
+    ] = ()  # sentences on what may have told the arms apart; never a reason to drop a vote in silence
+    skipped_at: str | None = None  # the rater passed it over; it takes no vote
 
 
 @dataclass(frozen=True)
@@ -232,6 +254,27 @@ class Vote:
     created_at: str
     comment: str = ""
     repair: str = ""  # the rater's corrected answer
+    reasons: tuple[Reason, ...] = ()
+
+
+@dataclass(frozen=True)
+class ReviewQueue:
+    """A fixed list of questions whose answers are frozen in advance, dealt to raters."""
+
+    id: int
+    name: str
+    task: str
+    mode: Mode
+    models: tuple[str, str]  # in the order they were named; every rater's sides are drawn
+    overlap: int  # how many raters are to judge each question; 0: all of them
+    decoding: Decoding
+    created_at: str
+    counts: Mapping[str, int] = field(default_factory=dict)  # questions, frozen, failed, dealt, voted, skipped
+
+    @property
+    def to_judge(self) -> int:
+        """Questions whose two answers are there."""
+        return self.counts["frozen"] - self.counts["failed"]
 
 
 @dataclass(frozen=True, order=True)

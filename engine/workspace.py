@@ -58,7 +58,7 @@ class Workspace:
         """Make the folder what it needs to be and open it. Raises Unavailable when it cannot be written."""
         folder = settings.workspace
         try:
-            for name in ("adapters", "documents", "generations", "runs"):
+            for name in ("adapters", "documents", "generations", "reviews", "runs"):
                 (folder / name).mkdir(parents=True, exist_ok=True)
         except OSError as problem:
             reason = problem.strerror or str(problem)
@@ -83,6 +83,11 @@ class Workspace:
     def generations_dir(self) -> Path:
         """Generations of dataset versions, a folder each; apart from the runs, so that either may work beside the other."""
         return self.settings.workspace / "generations"
+
+    @property
+    def reviews_dir(self) -> Path:
+        """Answers given in advance for review queues, a folder each job."""
+        return self.settings.workspace / "reviews"
 
     def now(self) -> str:
         """The time as it is stored: UTC, ISO 8601, to the millisecond."""
@@ -150,8 +155,8 @@ class Workspace:
     # Jobs
 
     def jobs(self) -> list[Job]:
-        """Every generation and every training, newest first."""
-        found = [*list_jobs(self.runs_dir), *list_jobs(self.generations_dir)]
+        """Every generation, every training and every review queue's answering, newest first."""
+        found = [*list_jobs(self.runs_dir), *list_jobs(self.generations_dir), *list_jobs(self.reviews_dir)]
         return sorted(found, key=lambda job: (job.created_at, job.id), reverse=True)
 
     def job(self, job_id: str) -> Job:

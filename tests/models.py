@@ -1,5 +1,6 @@
 """Small models that keep the ChatModel Protocol, for promises that are not about what a language model says."""
 
+import random
 import re
 import time
 from collections.abc import Mapping, Sequence
@@ -46,7 +47,7 @@ class EchoModel:
         return ""
 
     def digest(self) -> str:
-        return sha256(f"{self.name}/{self.answer}/{dict(self.answers)}".encode()).hexdigest()
+        return sha256(f"{self.name}/{self.answer}/{self.answers}".encode()).hexdigest()
 
 
 @dataclass
@@ -104,5 +105,42 @@ class SlowModel:
         return sha256(self.name.encode()).hexdigest()
 
 
-KEEPS_THE_PROTOCOL: tuple[ChatModel, ...] = (EchoModel("echo"), FailingModel("failing"), SlowModel("slow"))
-"""Read by the type checker: the three above are chat models in every method and type."""
+@dataclass
+class PacedModel:
+    """Says between `fewest` and `most` words, by the question and its own name alone, a word each `pause_s` after `first_s`."""
+
+    name: str
+    pause_s: float
+    first_s: float = 0.0
+    fewest: int = 4
+    most: int = 24
+
+    def stream(self, messages: Sequence[Message], decoding: Decoding, *, schema: Schema | None = None) -> Stream:
+        drawn = random.Random(f"{self.name}/{messages[-1]['content']}")
+        words = [
+            drawn.choice(("leave", "days", "month", "manager", "form"))
+            for _ in range(drawn.randint(self.fewest, self.most))
+        ]
+        time.sleep(self.first_s)
+        for word in words:
+            time.sleep(self.pause_s)
+            yield f"{word} "
+        return Reply(" ".join(words), self.name, len(words))
+
+    def reply(self, messages: Sequence[Message], decoding: Decoding, *, schema: Schema | None = None) -> Reply:
+        return drained(self.stream(messages, decoding, schema=schema))
+
+    def health(self) -> str:
+        return ""
+
+    def digest(self) -> str:
+        return sha256(self.name.encode()).hexdigest()
+
+
+KEEPS_THE_PROTOCOL: tuple[ChatModel, ...] = (
+    EchoModel("echo"),
+    FailingModel("failing"),
+    SlowModel("slow"),
+    PacedModel("paced", 0.01),
+)
+"""Read by the type checker: those above are chat models in every method and type."""

@@ -102,7 +102,7 @@ def _battle(workspace: Workspace, adapter: str, task: Task, screen: Screen, repo
     models = (workspace.model(BASE), workspace.model(adapter))
     for question in read_questions(QUESTIONS):
         battle = battles.open_battle(
-            workspace.store, task, question.question, models, rng=workspace.rng, now=workspace.now()
+            workspace.store, task, question.question, models, rng=workspace.rng, now=workspace.now(), rater=RATER
         )
         *_, seen = battles.play(workspace.store, battle, models, task, now=workspace.now())
         if seen.error:
@@ -112,7 +112,8 @@ def _battle(workspace: Workspace, adapter: str, task: Task, screen: Screen, repo
             choice: Choice = "tie" if right["a"] else "both_bad"
         else:
             choice = "a" if right["a"] else "b"
-        reveal = battles.vote(workspace.store, battle.id, rater=RATER, choice=choice, now=workspace.now())
+        battles.vote(workspace.store, battle.id, rater=RATER, choice=choice, now=workspace.now())
+        reveal = battles.reveal(workspace.store, battle.id, rater=RATER, now=workspace.now())
         report["battle"] = {
             "question": seen.question,
             "answer_a": seen.answer_a,

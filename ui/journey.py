@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from engine import generation
+from engine import generation, reviews
 from engine.workspace import Workspace
 
 STEPS = ("Document", "Dataset", "Train", "Compare blind", "Vote", "Next version")
@@ -46,7 +46,7 @@ class Standing:
 def standing(workspace: Workspace) -> Standing:
     """Read off the workspace what comes next; costs a few small queries."""
     versions = workspace.store.datasets()
-    running = [job for job in workspace.jobs() if job.state == "running"]
+    running = [job for job in workspace.jobs() if job.state == "running" and job.kind != reviews.KIND]
     making = [job for job in running if job.kind == generation.KIND]
     if not versions and making:
         return Standing(1, "dataset", f"wait for “{making[0].title}”. You may close this page.", "Watch it")

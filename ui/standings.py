@@ -24,7 +24,7 @@ from ui.standing_tables import (
 )
 from ui.tables import table
 
-LATER = "The standings are shown once you have voted yourself, so that nobody votes with the others."
+LATER = "The standings are shown with the names, after your own vote, so that nobody votes with the others."
 HOW = (
     "400 points more are odds of ten to one; 1000 is the mean. The intervals allow for few raters and few questions. "
     "“If equally long” takes out what raters give for longer answers. Both bad has its own rate and makes nothing surer."
@@ -61,13 +61,17 @@ class Standings:
             self.marked,
         ]
 
+    def away(self) -> dict[Any, Any]:
+        """Nothing of them on the page, nor hidden in it."""
+        empty: dict[Any, Any] = {self.hidden: gr.update(visible=True), self.body: gr.update(visible=False)}
+        empty |= dict.fromkeys((self.said, self.scores, self.growth), "")
+        return empty | dict.fromkeys((self.board, self.slices, self.raters, self.marked), gr.update(value=[]))
+
     def shown(self, rater: str) -> dict[Any, Any]:
         """What this rater may see: nothing of anybody's votes before their own first one."""
         store = self.workspace.store
         if not rater.strip() or not store.has_voted(POLICY_QA.name, rater.strip()[:80]):
-            empty: dict[Any, Any] = {self.hidden: gr.update(visible=True), self.body: gr.update(visible=False)}
-            empty |= dict.fromkeys((self.said, self.scores, self.growth), "")
-            return empty | dict.fromkeys((self.board, self.slices, self.raters, self.marked), gr.update(value=[]))
+            return self.away()
         found = leaderboard(store, self.workspace.adapters(), POLICY_QA.name)
         return {
             self.hidden: gr.update(visible=False),

@@ -128,6 +128,17 @@ CSS = """
 .kl4 { background: color-mix(in srgb, #3b82f6 55%, transparent); border-bottom-width: 5px; font-weight: 650; }
 .document.ledger section { border-left-color: var(--border-color-primary); }
 .document mark { background: color-mix(in srgb, var(--primary-500) 28%, transparent); color: inherit; border-radius: 3px; }
+.turns { border-left: 3px solid var(--border-color-primary); padding: 0 0 0 0.7rem; margin: 0 0 0.5rem; font-size: 0.9rem; }
+.turns p { margin: 0.2rem 0; white-space: pre-wrap; overflow-wrap: anywhere; }
+.turns p.asked { font-weight: 600; }
+.keys { display: grid; grid-template-columns: auto 1fr; gap: 0.2rem 0.8rem; margin: 0.3rem 0; max-width: 30rem; }
+.keys dt { font-family: var(--font-mono); } .keys dd { margin: 0; }
+#arena-extra { align-items: center; }
+#arena-extra button { flex-grow: 0; width: auto; }
+@media (prefers-reduced-motion: reduce) {
+  *, *::before, *::after { animation-duration: 0.01ms !important; animation-iteration-count: 1 !important;
+    transition-duration: 0.01ms !important; scroll-behavior: auto !important; }
+}
 textarea:focus-visible, input:focus-visible, button:focus-visible, [role="tab"]:focus-visible, a:focus-visible,
 summary:focus-visible, td:focus-visible {
   outline: 3px solid var(--primary-500) !important; outline-offset: 1px; }
@@ -144,7 +155,8 @@ summary:focus-visible, td:focus-visible {
 KEYS = """
 () => {
   const wanted = {
-    arena: {"1": "a", a: "a", "2": "b", b: "b", "3": "tie", t: "tie", "4": "both_bad", x: "both_bad", n: "next"},
+    arena: {"1": "a", a: "a", "2": "b", b: "b", "3": "tie", t: "tie", "4": "both_bad", x: "both_bad", n: "next",
+      u: "undo", r: "names", s: "skip", "?": "keys"},
     dataset: {j: "next", k: "previous", a: "accept", r: "reject", e: "edit", u: "undo"},
     label: {"1": "right", "2": "wrong", "3": "should_refuse", "4": "should_not_refuse", "5": "unclear",
             g: "grounded", h: "ungrounded", e: "edit", u: "undo"},

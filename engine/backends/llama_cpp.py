@@ -246,6 +246,12 @@ class LlamaModel:
             digest = hashlib.sha256(f"{digest}+{_hash_of(_AdapterFile.at(self.adapter))}".encode()).hexdigest()
         return digest_with(digest, self.handicap, self.refusal_token)
 
+    def parts(self) -> dict[str, Any]:
+        """What the digest is made of: base, adapter file and template, each by itself; and the handicap."""
+        adapter = _hash_of(_AdapterFile.at(self.adapter)) if self.adapter else ""
+        template = hashlib.sha256(_template_of(self.engine.base.folder).source.encode()).hexdigest()
+        return {"base": self.engine.base.digest, "adapter": adapter, "template": template, "handicap": self.handicap}
+
     def _request(self, messages: Sequence[Message], decoding: Decoding, schema: Schema | None) -> dict[str, Any]:
         folder = self.engine.base.folder
         prompt = render(messages, template=_template_of(folder))

@@ -6,7 +6,9 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from threading import Lock
 
 from sqlite_utils import Database
 
@@ -40,8 +42,12 @@ class Connection:
 
     @contextmanager
     def writing(self) -> Iterator[Database]:
-        """One transaction, begun IMMEDIATE so that two writers queue instead of deadlocking; all or nothing."""
-        with self.reading() as db:
+        """
+        One transaction, begun IMMEDIATE so that two writers queue instead of deadlocking; all or nothing.
+
+        Threads of this process wait for each other here: SQLite's own waiting polls, and lets latecomers overtake.
+        """
+        with _turn(self.path.resolve()), self.reading() as db:
             db.execute("BEGIN IMMEDIATE")
             try:
                 yield db
@@ -55,6 +61,11 @@ class Connection:
         with _alone(self.path.parent), self.reading() as db:
             db.enable_wal()
             migrations.apply(db)
+
+
+@cache
+def _turn(path: Path) -> Lock:
+    return Lock()
 
 
 @contextmanager

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-from engine.errors import NotFound
-from engine.records import Battle, Choice, Decoding, DeskPlan, Label, Vote
+from engine.errors import InvalidInput, NotFound
+from engine.records import Battle, Choice, Decoding, DeskPlan, Label, Reason, Vote
 from engine.store.connection import Connection
 
 CURRENT_VOTES = """
@@ -23,12 +23,22 @@ SELECT battles.*,
        votes.choice     AS vote_choice,
        votes.comment    AS vote_comment,
        votes.repair     AS vote_repair,
+       votes.reasons    AS vote_reasons,
        votes.created_at AS vote_created_at
 FROM current_votes
 JOIN votes   ON votes.id = current_votes.vote_id
 JOIN battles ON battles.id = votes.battle_id
 ORDER BY votes.id
 """
+
+CURRENT_VOTE = """
+SELECT votes.*
+FROM current_votes
+JOIN votes ON votes.id = current_votes.vote_id
+WHERE current_votes.battle_id = ? AND current_votes.rater = ?
+"""
+
+IN_JSON = ("decoding", "history", "proof_a", "proof_b", "flags")
 
 LATEST_LABELS = """
 SELECT labels.*
@@ -43,44 +53,81 @@ class People(Connection):
 
     def add_battle(self, battle: Battle) -> None:
         """Save a battle before its first token."""
-        row = asdict(battle) | {"decoding": json.dumps(asdict(battle.decoding))}
         with self.writing() as db:
-            names, marks = ", ".join(row), ", ".join(f":{name}" for name in row)
-            db.execute(f"INSERT INTO battles ({names}) VALUES ({marks})", row)
+            insert_battle(db, battle)
 
-    def finish_battle(self, battle_id: str, *, answer_a: str, answer_b: str, error: str, now: str) -> None:
-        """Save both answers at once. A battle that was finished before keeps what it had."""
+    def finish_battle(
+        self,
+        battle_id: str,
+        *,
+        answer_a: str,
+        answer_b: str,
+        error: str,
+        now: str,
+        proof_a: Mapping[str, Any] | None = None,
+        proof_b: Mapping[str, Any] | None = None,
+        flags: Sequence[str] = (),
+    ) -> None:
+        """Save both answers at once. A battle that was finished before keeps what it had; flags add to what it has."""
         with self.writing() as db:
-            db.execute(
-                "UPDATE battles SET answer_a = ?, answer_b = ?, error = ?, finished_at = ? WHERE id = ? AND finished_at IS NULL",
-                [answer_a, answer_b, error, now, battle_id],
-            )
+            for row in list(db.query("SELECT flags FROM battles WHERE id = ? AND finished_at IS NULL", [battle_id])):
+                noted = list(dict.fromkeys([*json.loads(row["flags"]), *flags]))
+                db.execute(
+                    "UPDATE battles SET answer_a = ?, answer_b = ?, error = ?, finished_at = ?, proof_a = ?, proof_b = ?, flags = ?"
+                    " WHERE id = ?",
+                    [
+                        *(answer_a, answer_b, error, now),
+                        *(json.dumps(proof_a or {}), json.dumps(proof_b or {}), json.dumps(noted), battle_id),
+                    ],
+                )
 
     def battle(self, battle_id: str) -> Battle:
         """One battle. Raises NotFound, which is also what a forged id gets."""
         with self.reading() as db:
             for row in list(db.query("SELECT * FROM battles WHERE id = ?", [battle_id])):
-                return _battle(row)
+                return read_battle(row)
         raise NotFound("This battle is not known here. Ask a new question.")
 
     def battles(self) -> list[Battle]:
         """Every battle, oldest first."""
         with self.reading() as db:
-            return [_battle(row) for row in db.query("SELECT * FROM battles ORDER BY created_at, id")]
+            return [read_battle(row) for row in db.query("SELECT * FROM battles ORDER BY created_at, id")]
 
     def add_vote(
-        self, battle_id: str, *, rater: str, choice: Choice, comment: str = "", repair: str = "", now: str
+        self,
+        battle_id: str,
+        *,
+        rater: str,
+        choice: Choice,
+        comment: str = "",
+        repair: str = "",
+        reasons: Sequence[Reason] = (),
+        finished_at: str | None = None,
+        now: str,
     ) -> Vote:
         """
-        Append a verdict and make it the rater's current one, in one transaction.
+        Append a verdict and make it the rater's current one, in one transaction. The same verdict again adds nothing.
 
         The primary key of current_votes (battle, rater) is what holds "one current vote"; an earlier verdict stays in votes.
+        Raises InvalidInput once the rater was told who was who, and when the battle is not as it was at `finished_at` any more.
         """
-        given = {"battle_id": battle_id, "rater": rater, "choice": choice, "comment": comment, "repair": repair}
+        said = [choice, comment, repair, json.dumps(list(reasons))]
         with self.writing() as db:
+            told = "SELECT 1 FROM reveals WHERE battle_id = ? AND rater = ?"
+            if list(db.query(told, [battle_id, rater])):
+                raise InvalidInput(
+                    "You have been told who was who, so a verdict would not be blind any more. Yours stays as it is: go to the next."
+                )
+            moved = "SELECT 1 FROM battles WHERE id = ? AND (finished_at IS NOT ? OR skipped_at IS NOT NULL)"
+            if finished_at is not None and list(db.query(moved, [battle_id, finished_at])):
+                raise InvalidInput("The talk went on or was passed over meanwhile. Read both answers again, then vote.")
+            for row in list(db.query(CURRENT_VOTE, [battle_id, rater])):
+                if [row["choice"], row["comment"], row["repair"], row["reasons"]] == said:
+                    return stored_vote(row)
             vote_id = db.execute(
-                "INSERT INTO votes (battle_id, rater, choice, comment, repair, created_at) VALUES (?, ?, ?, ?, ?, ?)",
-                [*given.values(), now],
+                "INSERT INTO votes (battle_id, rater, choice, comment, repair, reasons, created_at)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                [battle_id, rater, *said, now],
             ).lastrowid
             db.execute(
                 "INSERT INTO current_votes (battle_id, rater, vote_id) VALUES (?, ?, ?)"
@@ -88,24 +135,23 @@ class People(Connection):
                 [battle_id, rater, vote_id],
             )
         assert vote_id is not None
-        return Vote(
-            id=vote_id, battle_id=battle_id, rater=rater, choice=choice, comment=comment, repair=repair, created_at=now
-        )
+        return Vote(vote_id, battle_id, rater, choice, now, comment, repair, tuple(reasons))
 
     def votes(self) -> list[Vote]:
         """The current vote of each rater on each battle, oldest first."""
         with self.reading() as db:
-            return [Vote(**row) for row in db.query(CURRENT_VOTES)]
+            return [stored_vote(row) for row in db.query(CURRENT_VOTES)]
 
     def vote_history(self, battle_id: str) -> list[Vote]:
         """Every verdict ever given on a battle, oldest first."""
         with self.reading() as db:
-            return [Vote(**row) for row in db.query("SELECT * FROM votes WHERE battle_id = ? ORDER BY id", [battle_id])]
+            found = db.query("SELECT * FROM votes WHERE battle_id = ? ORDER BY id", [battle_id])
+            return [stored_vote(row) for row in found]
 
     def voted_battles(self) -> list[tuple[Battle, Vote]]:
         """Each current vote with its battle."""
         with self.reading() as db:
-            return [(_battle(row), _vote(row)) for row in db.query(VOTED_BATTLES)]
+            return [(read_battle(row), _vote(row)) for row in db.query(VOTED_BATTLES)]
 
     # Labels
 
@@ -192,9 +238,23 @@ class People(Connection):
             return list(db.query("SELECT * FROM promotions WHERE task = ? ORDER BY id DESC", [task]))
 
 
-def _battle(row: Mapping[str, Any]) -> Battle:
-    names = Battle.__dataclass_fields__
-    return Battle(**{**{name: row[name] for name in names}, "decoding": Decoding(**json.loads(row["decoding"]))})
+def insert_battle(db: Any, battle: Battle) -> None:
+    """Into an open transaction, so that what hangs on it is saved with it."""
+    row = {name: json.dumps(value) if name in IN_JSON else value for name, value in asdict(battle).items()}
+    names, marks = ", ".join(row), ", ".join(f":{name}" for name in row)
+    db.execute(f"INSERT INTO battles ({names}) VALUES ({marks})", row)
+
+
+def read_battle(row: Mapping[str, Any]) -> Battle:
+    """A row of the table as the record."""
+    found = {name: json.loads(row[name]) if name in IN_JSON else row[name] for name in Battle.__dataclass_fields__}
+    lists = {name: tuple(found[name]) for name in ("history", "flags")}
+    return Battle(**{**found, **lists, "decoding": Decoding(**found["decoding"])})
+
+
+def stored_vote(row: Mapping[str, Any]) -> Vote:
+    """A row of the table as the record."""
+    return Vote(**{**row, "reasons": tuple(json.loads(row["reasons"]))})
 
 
 def _vote(row: Mapping[str, Any]) -> Vote:
@@ -206,6 +266,7 @@ def _vote(row: Mapping[str, Any]) -> Vote:
         comment=row["vote_comment"],
         repair=row["vote_repair"],
         created_at=row["vote_created_at"],
+        reasons=tuple(json.loads(row["vote_reasons"])),
     )
 
 

@@ -68,6 +68,9 @@ def vote_for_b(page: Page) -> None:
     assert page.locator("#arena-reveal").count() == 0 or not page.locator("#arena-reveal").is_visible()
     page.get_by_role("heading", name="Touchstone").click()
     page.keyboard.press("b")
+    expect(page.locator("#arena-names")).to_be_visible(timeout=30_000)
+    assert not page.locator("#arena-reveal").is_visible()
+    page.keyboard.press("r")
     expect(page.locator("#arena-reveal")).to_be_visible()
 
 
@@ -157,6 +160,7 @@ def test_what_models_documents_and_people_write_stays_text(page, tmp_path):
         page.locator("#arena-question textarea").press("Enter")
         expect(page.locator("#arena-a")).to_be_enabled()
         page.locator("#arena-a").click()
+        page.locator("#arena-names").click()
         expect(page.locator("#arena-reveal")).to_be_visible()
         for name in ("Dataset", "Label", "Train", "Evaluate", "Models"):
             open_tab(page, name)
