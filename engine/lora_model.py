@@ -30,9 +30,10 @@ NAMES = {name: f"{name}_proj" for name in ("q", "k", "v", "o", "gate", "up", "do
 class Trial:
     """What a few real steps said about a number format."""
 
-    model: PeftModel
+    model: PeftModel | None  # None once its memory was given back
     dtype: Number
     step_s: float
+    optimizer_mib: int = 0  # what AdamW will hold beside the weights: two float32 numbers for each that is trained
 
 
 def base_folder(base: str, models_dir: Path) -> Path:
@@ -122,6 +123,7 @@ def fastest(
     batch: Mapping[str, Any],
     *,
     candidates: Sequence[Number],
+    largest: Mapping[str, Any] | None = None,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Trial:
     """
@@ -130,7 +132,7 @@ def fastest(
     Shortest, because whatever else the machine does can only make a step longer: the median of three, taken while something
     was being installed, once gave a run of fourteen minutes 223 steps instead of about 760. bfloat16 halves the weights but
     pays in time only where the processor multiplies it faster than float32, which its feature flags do not tell: time
-    decides. Leaves no gradient behind.
+    decides. A step on the `largest` batch follows, so that this process has held what a run will hold. Leaves no gradient behind.
     """
     best: Trial | None = None
     for dtype in candidates:
@@ -140,9 +142,12 @@ def fastest(
             best = Trial(model, dtype, step_s)
         del model
         gc.collect()
-    assert best is not None
+    assert best is not None and best.model is not None
     more = _timed(best.model, batch, repeats=TIMED_STEPS - 1, clock=clock)
-    return Trial(best.model, best.dtype, min([best.step_s, *more]))
+    if largest is not None:
+        _timed(best.model, largest, repeats=1, clock=clock)
+    trained = sum(weights.numel() for weights in best.model.parameters() if weights.requires_grad)
+    return Trial(best.model, best.dtype, min([best.step_s, *more]), optimizer_mib=round(2 * 4 * trained / 2**20))
 
 
 def _timed(model: PeftModel, batch: Mapping[str, Any], *, repeats: int, clock: Callable[[], float]) -> list[float]:

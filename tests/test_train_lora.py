@@ -16,11 +16,11 @@ import psutil
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-from transformers import LlamaConfig, LlamaForCausalLM
+from tokenizers import Tokenizer
 
 from engine import jobs, training
 from engine.adapters import read_adapter
+from engine.checkpoints import CHECKPOINTS, last_checkpoint
 from engine.datasets import held_out_as_questions
 from engine.documents import read_bytes
 from engine.errors import InvalidInput, NotFound
@@ -29,41 +29,20 @@ from engine.refusing import choose, setting_of
 from engine.replay import LEARNING_RATE
 from engine.settings import PROJECT, Settings
 from engine.tasks.policy_qa import POLICY_QA
-from engine.train_lora import CHECKPOINTS, LAST_GOOD, last_checkpoint
+from engine.train_lora import LAST_GOOD
 from engine.training import PARENT, config_from, going_on_from, start_training, worker_environment
 from engine.updating import update_version
 from engine.workspace import Workspace
+from tests.models import write_tiny_base
 
 STEPS = 200  # long enough to be interrupted, about three seconds
 KINDS = ("answerable", "unanswerable")
 NOW = "2026-03-01T10:00:00.000+00:00"
-TEMPLATE = (
-    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
-    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
-)
 
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory):
-    """A base folder as Hugging Face lays it out: bytes for tokens, ChatML, two layers."""
-    folder = tmp_path_factory.mktemp("base")
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    special = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
-    vocabulary = {token: n for n, token in enumerate(special + alphabet)}
-    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.add_special_tokens(special)
-    tokenizer.save(str(folder / "tokenizer.json"))
-    names = {"bos_token": "<|im_start|>", "eos_token": "<|im_end|>", "chat_template": TEMPLATE}
-    (folder / "tokenizer_config.json").write_text(json.dumps(names))
-    torch.manual_seed(0)
-    shape = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
-    config = LlamaConfig(
-        vocab_size=len(vocabulary), num_key_value_heads=1, max_position_embeddings=512, initializer_range=0.2, **shape
-    )
-    LlamaForCausalLM(config).save_pretrained(folder)
-    return folder
+    return write_tiny_base(tmp_path_factory.mktemp("base") / "tiny")
 
 
 @pytest.fixture

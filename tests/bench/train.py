@@ -79,8 +79,8 @@ def bench_rows(count: int = STEPS * BATCH) -> list[dict[str, Any]]:
 def measure(name: str, targets: str) -> dict[str, Any]:
     """One arm, in this process: tokens per CPU-second of the steps alone, the last losses, the peak of memory."""
     from engine.lora_model import base_folder
+    from engine.run_start import encode_rows
     from engine.settings import Settings
-    from engine.train_lora import encode_rows
     from engine.training import config_from, write_config
 
     settings = Settings.read()
