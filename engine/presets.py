@@ -6,7 +6,7 @@ from typing import Any, Literal
 Preset = Literal["quick", "balanced", "thorough", "qv-16", "rank-64", "rank-256"]
 
 PRESETS: Mapping[Preset, Mapping[str, Any]] = {
-    "quick": {"epochs": 4.0, "max_minutes": 2.0, "everyday": False},
+    "quick": {"epochs": 4.0, "max_minutes": 2.0, "everyday": False, "probe_questions": 9},
     "balanced": {"epochs": 12.0, "max_minutes": 14.0},
     "thorough": {"epochs": 30.0, "max_minutes": 28.0},
     "qv-16": {

@@ -17,8 +17,11 @@ from engine.marking import bare, is_refusal, recites
 from engine.samples import EVERYDAY
 
 PROBES, EVERYDAY_ANSWERS = "probes.jsonl", "everyday.json"
-ANSWERABLE, UNANSWERABLE = 16, 8
-"""Questions of a probe at most: a few seconds on two cores."""
+QUESTIONS = 24
+"""Of a probe at most: a few seconds on two cores."""
+ANSWERABLE_SHARE = 2 / 3
+SHORTEST_RUN = 20
+"""Steps; asking on the way would take longer than a shorter run itself."""
 PROBES_A_PASS = 4
 MOST_SHARE = 0.08
 """Of a run's time that its probes may take."""
@@ -58,17 +61,18 @@ class Sample:
     right: bool
 
 
-def probe_items(rows: Sequence[Item], *, seed: int) -> list[Item]:
+def probe_items(rows: Sequence[Item], *, seed: int, most: int = QUESTIONS) -> list[Item]:
     """
-    The held-out rows that are asked again and again: at most ANSWERABLE and UNANSWERABLE of the two kinds, drawn by the seed.
+    The held-out rows that are asked again and again: at most so many, two thirds of them answerable, drawn by the seed.
 
     Rows without a gold answer, as older runs have them, are passed over.
     """
     drawn = Random(f"{seed}/probe")
     found: list[Item] = []
-    for kind, most in (("answerable", ANSWERABLE), ("unanswerable", UNANSWERABLE)):
+    answerable = round(ANSWERABLE_SHARE * most)
+    for kind, wanted in (("answerable", answerable), ("unanswerable", most - answerable)):
         of_kind = [row for row in rows if row["kind"] == kind and row.get("answer")]
-        found += drawn.sample(of_kind, min(len(of_kind), most))
+        found += drawn.sample(of_kind, min(len(of_kind), wanted))
     return found
 
 

@@ -113,10 +113,16 @@ class Asker:
 class Prober:
     """Asks the probe after some steps, and keeps the weights of the best of them in the run's folder."""
 
-    def __init__(self, folder: Path, items: Sequence[Item], ask: Ask, *, every: int = 0) -> None:
-        """`items` as `probes.probe_items` gives them; none: nothing is ever asked."""
+    def __init__(self, folder: Path, items: Sequence[Item], ask: Ask, *, every: int = 0, why_not: str = "") -> None:
+        """`items` as `probes.probe_items` gives them; none: nothing is ever asked, and `why_not` says why."""
+        self.why_not = why_not
         self._folder, self._items, self._ask, self.every = folder, items, ask, every
         self._probes = read_probes(folder)
+
+    @property
+    def first(self) -> Probe | None:
+        """The untouched model's."""
+        return self._probes[0] if self._probes else None
 
     @property
     def latest(self) -> Probe | None:

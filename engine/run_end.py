@@ -20,7 +20,7 @@ from engine.estimates import read_estimate
 from engine.jobs import Progress, read_metrics
 from engine.margins import refusal_margins
 from engine.probes import EVERYDAY_ANSWERS, Probe
-from engine.probing import BEST, EVERYDAY_ANSWER, Asker, ask_everyday, everyday_card
+from engine.probing import BEST, EVERYDAY_ANSWER, Asker, Prober, ask_everyday, everyday_card
 from engine.prompts import load_chat_template, load_tokenizer, render
 from engine.run_start import Prepared, longest_row
 from engine.sft import RECENT_STEPS, first_line, probe_fields
@@ -52,13 +52,14 @@ def finish(folder: Path, prepared: Prepared, state: TrainerState, progress: Prog
             "Free some disk space, then resume the run."
         ) from problem
     _install_over_own(folder, built, config.adapter, card)
+    verdict = _verdict(card["kept"], card.get("everyday"))
     if stopped:
-        progress.finish("stopped", _how_it_stopped(prepared, state))
+        progress.finish("stopped", _how_it_stopped(prepared, state), verdict=verdict)
         return
     for place in (CHECKPOINTS, BEST):
         shutil.rmtree(folder / place, ignore_errors=True)
     what = f"The adapter {config.adapter} is ready. {card['kept']['why']}"
-    progress.finish("done", what, step=step, final_loss=card["final_loss"])
+    progress.finish("done", what, step=step, final_loss=card["final_loss"], verdict=verdict)
 
 
 def _kept(prepared: Prepared, step: int, progress: Progress, *, stopped: bool) -> Probe | None:
@@ -88,7 +89,7 @@ def _card(folder: Path, prepared: Prepared, state: TrainerState, kept: Probe | N
         },
         "steps": state.global_step,
         "planned_steps": state.max_steps,
-        "kept": _why(kept, state.global_step),
+        "kept": _why(kept, prepared.prober, state.global_step),
         "final_loss": round(fmean(point["loss"] for point in points[-RECENT_STEPS:]), 4) if points else None,
         "minutes": round(sum(point.get("seconds", 0.0) for point in points) / 60, 2),
         "stopped": state.global_step < state.max_steps,
@@ -102,10 +103,10 @@ def _card(folder: Path, prepared: Prepared, state: TrainerState, kept: Probe | N
     return card
 
 
-def _why(kept: Probe | None, last: int) -> dict[str, Any]:
+def _why(kept: Probe | None, prober: Prober, last: int) -> dict[str, Any]:
     """Which step the adapter is, and why."""
     if kept is None:
-        return {"step": last, "why": "The last step is kept: there were no held-out questions to choose by."}
+        return {"step": last, "why": f"The last step is kept. {prober.why_not}".strip()}
     if kept.step == last:
         why = f"The last step is kept: none before answered held-out questions better ({kept})."
     else:
@@ -117,8 +118,18 @@ def _why(kept: Probe | None, last: int) -> dict[str, Any]:
         "rightly_refused": kept.rightly_refused,
         "falsely_refused": kept.falsely_refused,
         "of": kept.of,
+        "before": prober.first.score if prober.first else None,
         "why": why,
     }
+
+
+def _verdict(kept: Mapping[str, Any], everyday: Mapping[str, Any] | None) -> str:
+    """A run's outcome in the table of runs."""
+    if "score" not in kept:
+        return ""
+    said = f"{kept['right'] + kept['rightly_refused']} of {kept['of']} right, {kept['falsely_refused']} falsely refused"
+    forgot = f"; everyday {everyday['before']} → {everyday['after']}" if everyday else ""
+    return f"{said} at step {kept['step']}{forgot}"
 
 
 def _build(folder: Path, prepared: Prepared) -> Path:

@@ -18,7 +18,7 @@ from engine.estimates import Estimate, write_estimate
 from engine.jobs import Progress
 from engine.lora_model import FairClock, Number, Trial, base_folder, fastest, load_for_training
 from engine.memory import peak_mib, room_mib
-from engine.probes import Item, probe_every, probe_items
+from engine.probes import SHORTEST_RUN, Item, probe_every, probe_items
 from engine.probing import Asker, Prober
 from engine.prompts import load_chat_template, load_tokenizer
 from engine.shared_prefix import collate
@@ -62,9 +62,9 @@ def prepare(folder: Path, progress: Progress, *, models_dir: Path) -> Prepared:
     progress.update(now=True, message="Preparing the base model.")
     base = base_folder(config.base, models_dir)
     rows, left_out = encode_rows(folder, base, config)
-    items = probe_items(read_held_out(folder), seed=config.seed) if config.probe else []
-    if not items:
-        LOGGER.info("No held-out questions to ask on the way: the last step is kept.")
+    items, why_not = questions_on_the_way(folder, config)
+    if why_not:
+        LOGGER.info("%s The last step is kept.", why_not)
 
     def load(dtype: Number) -> PeftModel:
         return load_for_training(base, config, dtype=dtype, parent=folder / PARENT if config.parent else None)
@@ -81,7 +81,10 @@ def prepare(folder: Path, progress: Progress, *, models_dir: Path) -> Prepared:
     assert config.dtype != "auto"
     # The model is read again: a run whose config was resolved already never timed a step, and must start the same.
     model = load(config.dtype)
-    prober = _first_probe(folder, model, items, config, base, progress)
+    prober = Prober(folder, items, Asker(base), every=config.probe_every or 0, why_not=why_not)
+    if items and prober.latest is None:
+        progress.update(now=True, message="Asking held-out questions before training.")
+        prober.ask(model, 0)
     if trial is not None:
         config = _resolved(config, rows, trial, prober, spent_s=clock())
         found = _estimate(rows, left_out, config, trial, prober, peak=peak, spent_s=clock())
@@ -108,15 +111,19 @@ def prepare(folder: Path, progress: Progress, *, models_dir: Path) -> Prepared:
     return Prepared(config, base, model, rows, batches, left_out, prober)
 
 
-def _first_probe(
-    folder: Path, model: PeftModel, items: Sequence[Item], config: TrainingConfig, base: Path, progress: Progress
-) -> Prober:
-    """The prober, with the untouched model's answers: what the others are shown beside, and how long a probe takes."""
-    prober = Prober(folder, items, Asker(base), every=config.probe_every or 0)
-    if items and prober.latest is None:
-        progress.update(now=True, message="Asking held-out questions before training.")
-        prober.ask(model, 0)
-    return prober
+def questions_on_the_way(folder: Path, config: TrainingConfig) -> tuple[list[Item], str]:
+    """The probe's questions, or a sentence that says why there are none."""
+    if not config.probe:
+        return [], "Nothing was asked on the way, as it was wished."
+    if is_short(config):
+        return [], f"A run of {config.max_steps} steps is too short to ask held-out questions on the way."
+    items = probe_items(read_held_out(folder), seed=config.seed, most=config.probe_questions)
+    return items, "" if items else "There were no held-out questions to choose by."
+
+
+def is_short(config: TrainingConfig) -> bool:
+    """Whether asking on the way would take longer than the run."""
+    return config.max_steps is not None and config.max_steps < SHORTEST_RUN
 
 
 def _resolved(

@@ -28,7 +28,7 @@ from engine.pace import Pace
 from engine.probes import EVERYDAY_ANSWERS
 from engine.probing import EVERYDAY_ANSWER, Asker, ask_everyday
 from engine.run_end import finish, save_peft
-from engine.run_start import prepare
+from engine.run_start import is_short, prepare
 from engine.settings import Settings, go_quiet
 from engine.sft import NotFinite, NotSaved, TooLarge, Watch, build_trainer, probe_fields
 from engine.training import trial_steps
@@ -69,7 +69,7 @@ def run(folder: Path, progress: Progress, interruption: Interruption, *, models_
     if interruption.wanted:
         progress.finish("stopped", "Stopped before the first step. Resume the run to train.")
         return
-    if config.everyday and not (folder / EVERYDAY_ANSWERS).is_file():
+    if config.everyday and not is_short(config) and not (folder / EVERYDAY_ANSWERS).is_file():
         progress.update(now=True, message="Asking everyday questions, to see later what was forgotten.")
         ask_everyday(folder, prepared.model, Asker(prepared.base, max_tokens=EVERYDAY_ANSWER), when="before")
     watch = Watch(

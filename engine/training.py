@@ -61,6 +61,7 @@ class TrainingConfig:
     dtype: Dtype = "auto"  # of the base's frozen weights; "auto" is resolved by timing a step of each
     accumulation: int = 1  # parts of a batch, one after another; doubled where memory is short, with the same result
     probe: bool = True  # ask held-out questions on the way, and keep the step that answers them best
+    probe_questions: int = 24  # at most, two thirds of them answerable
     probe_every: int | None = None  # steps; resolved by the worker, once
     everyday: bool = True  # ask a hundred everyday questions before and after: what was forgotten
     trial: bool = False  # stop after a small share of the steps, so that somebody looks before the rest goes on
@@ -142,7 +143,7 @@ def start_training(
     the way (`probes`), and on them it is measured at the end when the adapter refuses. `adapters_dir` must be the
     neighbour of `runs`, for the run's folder is all that the worker is told.
     Raises `InvalidInput` for no rows, a malformed row, a taken or bad adapter name or an unknown base, `Unavailable`
-    when the disk is too full, `Busy` while another training runs. Nothing is left behind then.
+    when the disk is too full. Nothing is left behind then. While another training runs, this one waits for its turn.
     """
     check_rows(rows)
     check_name(config.adapter)
@@ -154,6 +155,10 @@ def start_training(
     parent = parent_weights(config, adapters_dir) if config.parent else None
     check_disk(runs)
 
+    def prepare(folder: Path) -> None:
+        _refuse_a_name_in_the_making(runs, config.adapter)
+        write_inputs(folder, config, rows, held_out=held_out, parent=parent)
+
     return jobs.start(
         runs,
         kind=KIND,
@@ -161,7 +166,8 @@ def start_training(
         argv=[sys.executable, "-m", "engine.train_lora", "{folder}"],
         env=worker_environment(models_dir, threads=config.threads),
         now=now,
-        prepare=lambda folder: write_inputs(folder, config, rows, held_out=held_out, parent=parent),
+        prepare=prepare,
+        queue=True,
     )
 
 
@@ -315,6 +321,15 @@ def parent_weights(config: TrainingConfig, adapters_dir: Path) -> Path:
     return Path(parent.folder) / WEIGHTS
 
 
+def _refuse_a_name_in_the_making(runs: Path, adapter: str) -> None:
+    for job in jobs.in_turn(runs):
+        folder = Path(job.folder)
+        if (folder / CONFIG).is_file() and read_config(folder).adapter == adapter:
+            raise InvalidInput(
+                f"{job.title} is {job.state} and will make an adapter called {adapter}. Choose another name."
+            )
+
+
 def _check_base(base: str) -> None:
     """The embedded model, a folder with a config.json, or something shaped like a Hugging Face id."""
     if base == EMBEDDED:
@@ -347,6 +362,7 @@ def _check_ranges(config: TrainingConfig) -> None:
         ("max_steps", config.max_steps is None or config.max_steps >= 1, "1 or more, or nothing"),
         ("max_tokens", config.max_tokens >= 16, "16 or more"),
         ("accumulation", 1 <= config.accumulation <= 4096, "from 1 to 4096"),
+        ("probe_questions", 2 <= config.probe_questions <= 1000, "from 2 to 1000"),
         ("probe_every", config.probe_every is None or config.probe_every >= 1, "1 or more, or nothing"),
         ("first_steps", config.first_steps is None or config.first_steps >= 1, "1 or more, or nothing"),
         ("threads", 1 <= config.threads <= 1024, "from 1 to 1024"),

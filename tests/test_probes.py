@@ -5,8 +5,6 @@ import json
 import pytest
 
 from engine.probes import (
-    ANSWERABLE,
-    UNANSWERABLE,
     Probe,
     add_probe,
     best,
@@ -57,8 +55,9 @@ def test_a_probe_is_a_few_questions_of_both_kinds_and_the_same_for_the_same_seed
     rows = [row(f"{kind} {n}?", "yes", kind) for kind in ("answerable", "unanswerable") for n in range(50)]
     found = probe_items(rows, seed=3)
     kinds = [item["kind"] for item in found]
-    assert (kinds.count("answerable"), kinds.count("unanswerable")) == (ANSWERABLE, UNANSWERABLE)
+    assert (kinds.count("answerable"), kinds.count("unanswerable")) == (16, 8)
     assert found == probe_items(rows, seed=3) != probe_items(rows, seed=4)
+    assert [item["kind"] for item in probe_items(rows, seed=3, most=9)].count("answerable") == 6
     assert probe_items([{**rows[0], "answer": ""}, rows[1]], seed=3) == [rows[1]]
 
 

@@ -16,6 +16,7 @@ from engine.probing import Asker, Prober
 from engine.prompts import load_chat_template, load_tokenizer, render
 from engine.records import REFUSAL
 from engine.run_end import save_peft
+from engine.run_start import questions_on_the_way
 from engine.training import start_training
 from tests.models import write_tiny_base
 from tests.test_train_lora import config, losses, places, rows, wait_for  # noqa: F401
@@ -122,14 +123,19 @@ def test_the_card_says_which_step_is_kept_and_why_and_the_adapter_is_that_step(b
 
 
 def test_without_held_out_questions_the_last_step_is_kept_and_that_is_said(base, places):  # noqa: F811
-    settings = config(base, max_steps=3, everyday=False)
+    settings = config(base, max_steps=20, everyday=False)
     job = wait_for(start_training(settings, rows(), **places), "done")
     card = read_adapter(places["adapters_dir"], "leave").card
-    assert card["kept"] == {
-        "step": 3,
-        "why": "The last step is kept: there were no held-out questions to choose by.",
-    }
-    assert "everyday" not in card and "No held-out questions" in "\n".join(job.log_tail)
+    why = "There were no held-out questions to choose by."
+    assert card["kept"] == {"step": 20, "why": f"The last step is kept. {why}"}
+    assert "everyday" not in card and why in "\n".join(job.log_tail)
+
+
+def test_a_run_too_short_to_be_asked_anything_says_so(base, tmp_path):
+    (tmp_path / "held_out.jsonl").write_text("".join(json.dumps(row) + "\n" for row in held_out()))
+    assert questions_on_the_way(tmp_path, config(base, max_steps=20))[1] == ""
+    items, why = questions_on_the_way(tmp_path, config(base, max_steps=19))
+    assert items == [] and why == "A run of 19 steps is too short to ask held-out questions on the way."
 
 
 def test_how_often_to_probe_is_resolved_once_and_written_back(base, places):  # noqa: F811
