@@ -16,6 +16,7 @@ from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dic
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
+from engine.adapters import FAMILIES
 from engine.embedded import ensure_embedded
 from engine.errors import InvalidInput, NotFound
 from engine.shared_prefix import batch_loss, register_attention
@@ -46,10 +47,10 @@ def base_folder(base: str, models_dir: Path) -> Path:
     if not folder.is_dir():
         folder = _fetched(base)
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    if config.get("model_type") != "llama":
+    if config.get("model_type") not in FAMILIES:
         raise InvalidInput(
             f"The base {base} is of the family {config.get('model_type')!r}, whose adapters cannot be served yet. "
-            "Choose a llama-family base, such as SmolLM2 or Llama 3."
+            f"Choose one of {', '.join(FAMILIES)}, such as SmolLM2, Llama 3 or Qwen 2.5."
         )
     return folder
 

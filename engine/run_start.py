@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from peft import PeftModel
 
-from engine.batches import TrainingRow, batches_per_epoch, encode_row, plan_batches
+from engine.batches import TrainingRow, batches_per_epoch, check_ends, encode_row, plan_batches
 from engine.errors import InvalidInput
 from engine.estimates import Estimate, write_estimate
 from engine.jobs import Progress
@@ -179,6 +179,7 @@ def encode_rows(folder: Path, base: Path, config: TrainingConfig) -> tuple[list[
         raise InvalidInput(f"The tokenizer in {base} names no end-of-turn token. Choose an instruction-tuned base.")
     limit = longest_row(base, config)
     every = [encode_row(row, template=template, tokenizer=tokenizer, eos_id=eos_id) for row in read_rows(folder)]
+    check_ends(every, template=template, tokenizer=tokenizer, eos_id=eos_id)
     rows = [row for row in every if len(row) <= limit]
     if config.parent:  # an update run's rows were chosen fact by fact: more of the new ones, on purpose
         rows = [replace(row, fact_id="") for row in rows]
