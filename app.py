@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 MODES = ("closed", "grounded")
 MODE_HELP = "closed: nothing but the question (default); grounded: the best clauses stand in the prompt"
+PRESETS = ("quick", "balanced", "thorough", "qv-16", "rank-64", "rank-256")
 FORMATS = ("chat", "prompt", "alpaca", "openai", "hf", "csv")
 TASKS = ("policy_qa", "leave_decision", "exit_advisor", "expert_match", "email_intel")
 Verb = Callable[[str, str], argparse.ArgumentParser]
@@ -135,7 +136,7 @@ def _arguments_of_the_loop(verb: Verb) -> None:
     train.add_argument("--dataset", required=True, help="NAME or NAME:NUMBER")
     train.add_argument("--adapter", required=True, help="name of the adapter to make")
     train.add_argument("--base", default="base", help="base (embedded), or a Hugging Face id or folder")
-    train.add_argument("--preset", default="balanced", choices=("quick", "balanced", "thorough"))
+    train.add_argument("--preset", default="balanced", choices=PRESETS)
     train.add_argument("--method", default="sft", choices=("sft",))
     train.add_argument("--mode", default="closed", choices=MODES, help=MODE_HELP)
     train.add_argument(
@@ -143,6 +144,18 @@ def _arguments_of_the_loop(verb: Verb) -> None:
     )
     train.add_argument("--seed", type=int, default=0)
     train.add_argument("--max-steps", type=int, help="stop after so many steps, whatever the preset says")
+    train.add_argument(
+        "--estimate", action="store_true", help="say what it will take, from a few timed steps; start nothing"
+    )
+    train.add_argument(
+        "--trial", action="store_true", help="stop after a tenth of the steps, show samples, ask whether to go on"
+    )
+    train.add_argument(
+        "--no-probe", action="store_true", help="ask no held-out questions on the way; keep the last step"
+    )
+    train.add_argument("--no-general-probe", action="store_true", help="ask no everyday questions before and after")
+    train.add_argument("--four-bit", action="store_true", help="the frozen base in NF4 (a CUDA GPU only)")
+    train.add_argument("--gradient-checkpointing", action="store_true", help="less memory, a third more time")
     answer = verb("answer", "one answer row for each question row")
     answer.add_argument(
         "--model", required=True, help="base, an adapter, ollama:TAG, openai:NAME@URL, a Hugging Face id or folder"
@@ -206,7 +219,7 @@ def _arguments_of_the_registry(verb: Verb) -> None:
 
 
 def _run(workspace: "Workspace", options: argparse.Namespace) -> int:
-    from ui import commands, refusals, study, versions
+    from ui import commands, refusals, study, train, versions
     from ui.terminal import Screen
 
     named = {
@@ -216,6 +229,7 @@ def _run(workspace: "Workspace", options: argparse.Namespace) -> int:
         "update": versions.update_dataset,
         "compare": versions.compare_versions,
         "study": study.study,
+        "train": train.train,
         "jobs": commands.jobs_command,
         "import": commands.import_rows,
         "refusals": refusals.refusals,

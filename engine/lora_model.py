@@ -14,7 +14,7 @@ from typing import Any, Literal
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
 from safetensors.torch import load_file
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
 from engine.adapters import FAMILIES
 from engine.embedded import ensure_embedded
@@ -60,12 +60,19 @@ def load_for_training(folder: Path, config: TrainingConfig, *, dtype: Number, pa
     The base from disk in `dtype`, frozen, with float32 LoRA weights: fresh (the same for the same seed), or `parent`'s.
 
     `parent` is a safetensors file that PEFT saved. Raises `InvalidInput` when it has not the config's LoRA shape.
-    Layers below `layers_from` carry no LoRA, so autograd stores nothing for them and the backward pass ends above.
+    Layers below `layers_from` carry no LoRA, so autograd stores nothing for them and the backward pass ends above. With
+    `four_bit` the base is read in NF4, always fresh, and raises `InvalidInput` where there is no CUDA GPU: elsewhere it saves
+    nothing here, and on a processor one generation before training packs the weights so that gradients are silently wrong.
     """
+    more = {"quantization_config": _nf4()} if config.four_bit else {}
     base = AutoModelForCausalLM.from_pretrained(
-        folder, dtype=getattr(torch, dtype), attn_implementation=register_attention(), local_files_only=True
+        folder, dtype=getattr(torch, dtype), attn_implementation=register_attention(), local_files_only=True, **more
     )
     base.requires_grad_(False)
+    if torch.cuda.is_available() and not config.four_bit:  # bitsandbytes puts it there itself
+        base.to("cuda")
+    if config.gradient_checkpointing:
+        base.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     layers = base.config.num_hidden_layers
     names = list(NAMES) if config.target_modules == "all-linear" else config.target_modules.split(",")
     lora = LoraConfig(
@@ -82,6 +89,19 @@ def load_for_training(folder: Path, config: TrainingConfig, *, dtype: Number, pa
     if parent is not None:
         _take_over(model, parent, config)
     return model.train()
+
+
+def _nf4() -> BitsAndBytesConfig:
+    if not torch.cuda.is_available():
+        raise InvalidInput(
+            "Training in 4 bits needs a CUDA GPU, and there is none here. Leave --four-bit out, or train on a machine with one."
+        )
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=torch.bfloat16,
+    )
 
 
 def _take_over(model: PeftModel, parent: Path, config: TrainingConfig) -> None:
@@ -154,9 +174,14 @@ def fastest(
 def _timed(model: PeftModel, batch: Mapping[str, Any], *, repeats: int, clock: Callable[[], float]) -> list[float]:
     """Seconds of forward and backward, each; the first of a fresh model is a warm-up."""
     seconds = []
+    batch = {
+        name: value.to(model.device) if isinstance(value, torch.Tensor) else value for name, value in batch.items()
+    }
     for _ in range(repeats):
         began = clock()
         batch_loss(model, batch).backward()  # type: ignore[no-untyped-call]
+        if model.device.type == "cuda":
+            torch.cuda.synchronize()
         seconds.append(clock() - began)
         model.zero_grad(set_to_none=True)
     return seconds

@@ -115,6 +115,11 @@ def questions_on_the_way(folder: Path, config: TrainingConfig) -> tuple[list[Ite
     """The probe's questions, or a sentence that says why there are none."""
     if not config.probe:
         return [], "Nothing was asked on the way, as it was wished."
+    if config.four_bit:
+        return (
+            [],
+            "A base in 4 bits is asked nothing on the way: generating between steps is not proven harmless there.",
+        )
     if is_short(config):
         return [], f"A run of {config.max_steps} steps is too short to ask held-out questions on the way."
     items = probe_items(read_held_out(folder), seed=config.seed, most=config.probe_questions)

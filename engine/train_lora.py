@@ -69,7 +69,7 @@ def run(folder: Path, progress: Progress, interruption: Interruption, *, models_
     if interruption.wanted:
         progress.finish("stopped", "Stopped before the first step. Resume the run to train.")
         return
-    if config.everyday and not is_short(config) and not (folder / EVERYDAY_ANSWERS).is_file():
+    if config.everyday and not is_short(config) and not config.four_bit and not (folder / EVERYDAY_ANSWERS).is_file():
         progress.update(now=True, message="Asking everyday questions, to see later what was forgotten.")
         ask_everyday(folder, prepared.model, Asker(prepared.base, max_tokens=EVERYDAY_ANSWER), when="before")
     watch = Watch(

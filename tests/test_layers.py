@@ -87,7 +87,8 @@ def test_gradio_is_known_to_the_page_and_to_the_door_alone():
 
 @pytest.mark.parametrize("path", MODULES, ids=named)
 def test_the_heavy_libraries_are_loaded_only_by_modules_that_run_models(path):
-    worker = {f"engine/{name}.py" for name in ("lora_model", "margins", "sft", "shared_prefix", "train_lora")}
+    rooms = "checkpoints lora_model margins memory probing run_end run_start sft shared_prefix train_lora"
+    worker = {f"engine/{name}.py" for name in rooms.split()}
     if named(path) not in worker:
         assert tops(path, at_import_time=True) & HEAVY == set()
 

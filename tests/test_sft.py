@@ -151,3 +151,21 @@ def test_a_tokenizer_without_a_chat_template_is_refused_with_what_to_choose(tmp_
     folder = write_tiny_base(tmp_path / "base", template="")
     with pytest.raises(NotFound, match="has no chat template"):
         trainer(tmp_path / "run", folder)
+
+
+def test_activations_computed_twice_change_no_loss(base, tmp_path):
+    trainer(tmp_path / "kept", base).train()
+    trainer(tmp_path / "twice", base, gradient_checkpointing=True).train()
+    assert losses(tmp_path / "twice") == pytest.approx(losses(tmp_path / "kept"), abs=1e-6)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA GPU here")
+def test_four_bits_without_a_gpu_are_refused_with_what_to_do(base, tmp_path):
+    with pytest.raises(InvalidInput, match="needs a CUDA GPU, and there is none here. Leave --four-bit out"):  # noqa: RUF043
+        trainer(tmp_path, base, four_bit=True)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="4-bit training needs a CUDA GPU")
+def test_a_base_in_four_bits_learns_on_a_gpu(base, tmp_path):
+    trainer(tmp_path, base, four_bit=True, learning_rate=0.01, warmup_steps=1).train()
+    assert losses(tmp_path)[-1] < losses(tmp_path)[0]

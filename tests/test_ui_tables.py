@@ -5,7 +5,6 @@ from evals.ranking import Standing
 from ui.tables import (
     changed_rows,
     highlighted,
-    loss_points,
     model_rows,
     pace,
     place,
@@ -48,17 +47,6 @@ def test_a_share_never_stands_without_its_count_and_interval():
 
     (row,) = standing_rows([Standing("tuned", 4, 3, 1, 0, 0, share(3, 4), 1.5)])
     assert row == ["tuned", "1.50", "3 of 4 (75 %, 30-95 %)", "4", "0", "0"]
-
-
-def test_the_curve_averages_what_was_logged_so_far():
-    points = loss_points([{"step": 1, "loss": 4.0}, {"step": 2, "loss": 2.0}, {"step": 3}])
-    assert points.to_dict("records") == [{"step": 1, "loss": 4.0}, {"step": 2, "loss": 3.0}]
-    assert loss_points([]).to_dict("records") == []
-
-
-def test_the_curve_forgets_steps_older_than_twenty():
-    points = loss_points([{"step": 0, "loss": 100.0}, *({"step": n, "loss": 1.0} for n in range(1, 21))])
-    assert points["loss"].iloc[-1] == 1.0
 
 
 def test_what_changed_stands_with_both_answers_broken_first():

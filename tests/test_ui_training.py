@@ -10,7 +10,8 @@ from engine.records import Job, Mode
 from engine.training import PRESETS
 from tests.page import add_policy, stand_in_workspace, visiting
 from ui.ask import MODES
-from ui.training import COSTS, free_name, in_words
+from ui.runs import in_words
+from ui.training import COSTS, free_name
 
 
 @pytest.fixture
@@ -34,8 +35,8 @@ def test_every_preset_is_offered_with_what_it_costs():
     [
         (job("running", message="Preparing."), "Training x on leave:1. Preparing."),
         (
-            job("running", step=3, steps=10, loss=1.25, eta_s=75, tokens_per_s=320.4),
-            "Training x on leave:1: step 3 of 10, loss 1.250, 320 tokens/s, about 75 s left",
+            job("running", step=3, steps=10, loss=1.25, eta_s=75, tokens_per_s=320.4, probe="5 of 9 right"),
+            "Training x on leave:1: step 3 of 10, loss 1.250, 320 tokens/s, held out: 5 of 9 right, about 75 s left",
         ),
         (job("running", step=3, steps=10, eta_s=600), "Training x on leave:1: step 3 of 10, about 10 min left"),
         (job("stopped", message="The adapter is usable."), "Training x on leave:1: stopped. The adapter is usable."),

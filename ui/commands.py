@@ -21,11 +21,11 @@ from engine.refusing import elsewhere, setting
 from engine.search import finder
 from engine.tasks import task_named
 from engine.teaching import estimate_of
-from engine.training import with_preset
 from engine.workspace import Workspace
 from evals.questions import read_questions
 from evals.ranking import as_rows, leaderboard
 from evals.run import evaluate, read_share
+from ui.runs import numbers
 from ui.terminal import Screen
 from ui.versions import counts_in_words, question_files, show_checks
 
@@ -127,23 +127,6 @@ def next_dataset(workspace: Workspace, options: Namespace, screen: Screen) -> di
         "counts": version.counts,
         "votes": version.recipe["votes"],
     }
-
-
-def train(workspace: Workspace, options: Namespace, screen: Screen) -> dict[str, Any]:
-    """Fine-tune in a detached process and watch it; Ctrl-C keeps what is learned."""
-    config = with_preset(
-        options.preset,
-        adapter=options.adapter,
-        dataset=options.dataset,
-        base=options.base,
-        seed=options.seed,
-        method=options.method,
-        mode=options.mode,
-        **({"max_steps": options.max_steps} if options.max_steps else {}),
-    )
-    job = workspace.update(config, options.parent) if options.parent else workspace.train(config)
-    screen.say(f"{job.title}, as job {job.id}. Ctrl-C stops it and keeps what is learned.")
-    return watch_job(job, screen)
 
 
 def answer(workspace: Workspace, options: Namespace, screen: Screen) -> dict[str, Any]:
@@ -339,17 +322,18 @@ def watch_job(job: Job, screen: Screen) -> dict[str, Any]:
     """Follow a job to its end. Ctrl-C asks it to stop and goes on waiting for the adapter to be saved."""
     folder = Path(job.folder)
     asked = False
-    while (job := jobs.read_job(folder)).state == "running":
+    while (job := jobs.read_job(folder)).state in jobs.WORKING:
         try:
             progress = job.progress
-            screen.watch(_title(job), int(progress.get("step") or 0), int(progress.get("steps") or 1))
+            note = ", ".join(numbers(progress)) if job.kind == training.KIND else ""
+            screen.watch(_title(job), int(progress.get("step") or 0), int(progress.get("steps") or 1), note)
             time.sleep(POLL_S)
         except KeyboardInterrupt:
             if asked:
                 raise
             asked = True
             jobs.stop(folder)
-            screen.say("Stopping; saving what is learned …")
+            screen.say("Leaving the queue …" if job.state == "queued" else "Stopping; saving what is learned …")
     progress = job.progress
     if job.state in ("failed", "died"):
         last = "\n".join(job.log_tail)
@@ -364,6 +348,8 @@ def _warn_of_mode(workspace: Workspace, names: Sequence[str], mode: Mode, screen
 
 
 def _title(job: Job) -> str:
+    if job.state == "queued":
+        return str(job.progress.get("message") or "Waiting for its turn")
     return str(job.progress.get("phase") or ("Training" if job.kind == training.KIND else "Starting"))
 
 

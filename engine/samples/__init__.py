@@ -1,8 +1,4 @@
-"""
-The sample policy that `demo` and the first page visit use, and a hundred everyday questions that no policy answers.
-
-All of it was written for this project and is under its licence; the organisation of the policy is invented.
-"""
+"""The sample policy that `demo` and the first page visit use, and a hundred everyday questions: all invented, under our licence."""
 
 from pathlib import Path
 
