@@ -4,6 +4,7 @@ Reads local folders; fetches a base only when it is named by a Hugging Face id. 
 """
 
 import gc
+import importlib.util
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -70,9 +71,9 @@ def load_for_training(folder: Path, config: TrainingConfig, *, dtype: Number, pa
     )
     base.requires_grad_(False)
     if torch.cuda.is_available() and not config.four_bit:  # bitsandbytes puts it there itself
-        base.to("cuda")
+        torch.nn.Module.to(base, "cuda")
     if config.gradient_checkpointing:
-        base.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        base.gradient_checkpointing_enable({"use_reentrant": False})  # type: ignore[no-untyped-call]
     layers = base.config.num_hidden_layers
     names = list(NAMES) if config.target_modules == "all-linear" else config.target_modules.split(",")
     lora = LoraConfig(
@@ -91,12 +92,17 @@ def load_for_training(folder: Path, config: TrainingConfig, *, dtype: Number, pa
     return model.train()
 
 
-def _nf4() -> BitsAndBytesConfig:
+def _nf4() -> Any:
     if not torch.cuda.is_available():
         raise InvalidInput(
             "Training in 4 bits needs a CUDA GPU, and there is none here. Leave --four-bit out, or train on a machine with one."
         )
-    return BitsAndBytesConfig(
+    if importlib.util.find_spec("bitsandbytes") is None:
+        raise InvalidInput(
+            "Training in 4 bits needs bitsandbytes. Install it with: .venv/bin/pip install -r requirements-gpu.txt"
+        )
+    nf4: Any = BitsAndBytesConfig
+    return nf4(
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",
         bnb_4bit_use_double_quant=True,
