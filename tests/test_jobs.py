@@ -334,3 +334,9 @@ def test_a_clock_set_back_changes_no_turn(runs):
     for title, now in (("First", "2026-03-01T10:00:00"), ("Second", "2025-01-01"), ("Third", "2024-01-01")):
         jobs.start(runs, kind="test", title=title, argv=command, now=now, queue=True)
     assert [job.title for job in jobs.in_turn(runs)] == ["First", "Second", "Third"]
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs Linux's /proc, where nobody may write")
+def test_a_workspace_that_cannot_be_written_is_told_with_the_way_out():
+    with pytest.raises(jobs.Unavailable, match=r"/proc/touchstone/runs cannot be written .* Choose another workspace"):
+        sleeper(Path("/proc/touchstone/runs"))

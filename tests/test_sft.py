@@ -16,7 +16,7 @@ from engine.prompts import load_chat_template, load_tokenizer, render
 from engine.run_start import encode_rows
 from engine.sft import TooLarge, Watch, build_trainer
 from engine.shared_prefix import batch_loss
-from engine.training import read_config, write_config
+from engine.training import read_config, trial_steps, write_config
 from tests.models import CHATML, write_tiny_base
 from tests.test_train_lora import config, rows
 
@@ -36,7 +36,14 @@ def trainer(folder, base, *, loss=batch_loss, **settings):
     (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows()))
     encoded, _ = encode_rows(folder, base, chosen)
     plan = plan_batches(encoded, batch_size=8, statement_share=0.0, seed=0, steps=STEPS)
-    watch = Watch(folder, Progress(folder), Interruption(folder), steps=STEPS, pace=Pace(1, lambda n: None))
+    watch = Watch(
+        folder,
+        Progress(folder),
+        Interruption(folder),
+        steps=STEPS,
+        pace=Pace(1, lambda threads: None),
+        pause_at=trial_steps(chosen),
+    )
     model = load_for_training(base, chosen, dtype="float32")
     return build_trainer(folder / CHECKPOINTS, chosen, model, encoded, plan, watch, loss=loss)
 
@@ -70,6 +77,16 @@ def test_where_memory_is_short_a_batch_goes_through_in_parts_and_the_curve_stays
     assert read_config(tmp_path / "small").accumulation == 4
     said = json.loads((tmp_path / "small" / "progress.json").read_text())
     assert said["message"] == "Memory was short: 2 of 8 rows at once, accumulated; the result is the same."
+
+
+def test_a_trial_stops_after_its_share_and_the_rest_goes_on_as_if_nothing_had_happened(base, tmp_path):
+    trainer(tmp_path / "whole", base).train()
+    trial = trainer(tmp_path / "trial", base, trial=True)
+    trial.train()
+    assert trial.watch.stopped and trial.state.global_step == 1 and len(losses(tmp_path / "trial")) == 1
+    rest = trainer(tmp_path / "trial", base, trial=True)
+    rest.train(resume_from_checkpoint=str(last_checkpoint(tmp_path / "trial")))
+    assert not rest.watch.stopped and losses(tmp_path / "trial") == losses(tmp_path / "whole")
 
 
 def test_a_resumed_run_knows_that_memory_is_short(base, tmp_path):

@@ -191,6 +191,22 @@ def test_a_killed_run_died_and_goes_on_as_if_nothing_had_happened(base, places, 
     assert max(abs(resumed[step] - whole[step]) for step in whole) < 1e-5
 
 
+def test_a_second_training_waits_and_starts_by_itself_and_its_name_is_taken_meanwhile(base, places):
+    quick = {"max_steps": 10, "everyday": False}
+    first = start_training(config(base, **quick), rows(), **places)
+    second = start_training(config(base, adapter="second", **quick), rows(), **places)
+    assert (first.state, second.state) == ("running", "queued")
+    for taken in ("leave", "second"):
+        with pytest.raises(InvalidInput, match=f"will make an adapter called {taken}. Choose another name"):
+            start_training(config(base, adapter=taken, **quick), rows(), **places)
+    deadline = time.monotonic() + 120
+    while jobs.read_job(Path(second.folder)).state != "done":
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.1)
+    assert jobs.read_job(Path(first.folder)).state == "done"
+    assert {path.name for path in places["adapters_dir"].iterdir()} == {"leave", "second"}
+
+
 @pytest.mark.parametrize("way", ["stop", "SIGTERM"])
 def test_a_stopped_run_keeps_a_usable_adapter_and_can_go_on(base, places, finished, way):
     job = start_training(config(base), rows(), **places, held_out=held_out(2))

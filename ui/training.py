@@ -16,7 +16,7 @@ from ui.training_live import build_live, on_resume
 
 COSTS = [
     (
-        f"{name.capitalize()}, {PURPOSE[name]}: at most {cost['max_minutes']:.0f} minutes or {cost['epochs']:.0f} passes",
+        f"{name if '-' in name else name.capitalize()}, {PURPOSE[name]}: at most {cost['max_minutes']:.0f} minutes or {cost['epochs']:.0f} passes",
         name,
     )
     for name, cost in PRESETS.items()
@@ -90,15 +90,15 @@ def build(workspace: Workspace) -> Part:
     def show() -> dict[Any, Any]:
         titles = [version.title for version in workspace.store.datasets()]
         choices = live.choices()
-        newest = choices[0][1] if choices else None
+        chosen = live.first()
         return {
             empty: gr.update(visible=not titles),
             body: gr.update(visible=bool(titles)),
             dataset: gr.update(choices=titles, value=titles[0] if titles else None),
             adapter: free_name(workspace, titles[0] if titles else ""),
-            live.run: gr.update(choices=choices, value=newest),
-            live.beside: gr.update(choices=choices, value=[]),
-            **live.watched(newest, None, ""),
+            live.run: gr.update(choices=choices, value=chosen),
+            live.beside: gr.update(choices=choices, value=[], visible=len(choices) > 1),
+            **live.watched(chosen, None, ""),
         }
 
     outputs = [empty, body, dataset, adapter, live.run, live.beside, *live.outputs]

@@ -95,6 +95,11 @@ class Live:
         """Show that run."""
         return {self.run: gr.update(choices=self.choices(), value=job.id), **self.watched(job.id, None, "")}
 
+    def first(self) -> str | None:
+        """The run to look at where nobody chose one: what works, else the newest."""
+        found = jobs.list_jobs(self.workspace.runs_dir)
+        return next((job.id for job in found if job.state == "running"), found[0].id if found else None)
+
     def choices(self) -> list[tuple[str, str]]:
         """Every run, newest first."""
         return [(f"{job.title} ({job.state})", job.id) for job in jobs.list_jobs(self.workspace.runs_dir)]
