@@ -113,9 +113,18 @@ class Asker:
 class Prober:
     """Asks the probe after some steps, and keeps the weights of the best of them in the run's folder."""
 
-    def __init__(self, folder: Path, items: Sequence[Item], ask: Ask, *, every: int = 0, why_not: str = "") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        items: Sequence[Item],
+        ask: Ask,
+        *,
+        every: int = 0,
+        why_not: str = "",
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
         """`items` as `probes.probe_items` gives them; none: nothing is ever asked, and `why_not` says why."""
-        self.why_not = why_not
+        self.why_not, self._clock = why_not, clock
         self._folder, self._items, self._ask, self.every = folder, items, ask, every
         self._probes = read_probes(folder)
 
@@ -152,11 +161,11 @@ class Prober:
             return None
         if self._probes and self._probes[-1].step == step:
             return self._probes[-1]
-        began = time.perf_counter()
+        began = self._clock()
         answers = self._ask(model, [row["messages"] for row in self._items], given_up)
         if answers is None:
             return None
-        probe = marked(step, self._items, answers, seconds=time.perf_counter() - began)
+        probe = marked(step, self._items, answers, seconds=self._clock() - began)
         self._probes.append(probe)
         if save and best(self._at_hand(step)) is probe:
             _set_aside(self._folder / BEST / str(step), lambda place: save(model, place))

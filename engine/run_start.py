@@ -81,7 +81,7 @@ def prepare(folder: Path, progress: Progress, *, models_dir: Path) -> Prepared:
     assert config.dtype != "auto"
     # The model is read again: a run whose config was resolved already never timed a step, and must start the same.
     model = load(config.dtype)
-    prober = Prober(folder, items, Asker(base), every=config.probe_every or 0, why_not=why_not)
+    prober = Prober(folder, items, Asker(base), every=config.probe_every or 0, why_not=why_not, clock=clock)
     if items and prober.latest is None:
         progress.update(now=True, message="Asking held-out questions before training.")
         prober.ask(model, 0)

@@ -15,10 +15,7 @@ from ui.journey import Part, note, nothing_yet
 from ui.training_live import build_live, on_resume
 
 COSTS = [
-    (
-        f"{name if '-' in name else name.capitalize()}, {PURPOSE[name]}: at most {cost['max_minutes']:.0f} minutes or {cost['epochs']:.0f} passes",
-        name,
-    )
+    (f"{name}, {PURPOSE[name]}: at most {cost['max_minutes']:.0f} minutes or {cost['epochs']:.0f} passes", name)
     for name, cost in PRESETS.items()
 ]
 OUTLIVES = (
