@@ -164,7 +164,16 @@ def _arguments_of_the_loop(verb: Verb) -> None:
     study.add_argument("plan", metavar="PLAN.json", help="what to compare; README shows one")
     verb("leaderboard", "ranking from the votes, with intervals")
     export = verb("export", "votes and labels as training data")
-    export.add_argument("--what", default="sft", choices=("sft", "raw"))
+    export.add_argument(
+        "--what",
+        default="sft",
+        choices=("sft", "dpo", "kto", "raw"),
+        help="sft: a dataset version's rows; votes as dpo: pairs, kto: single answers, raw: everything as it was given",
+    )
+    export.add_argument(
+        "--votes", action="store_true", help="with sft: only the answers that won a vote, or their repairs"
+    )
+    export.add_argument("--task", default="policy_qa", choices=TASKS)
     export.add_argument("--dataset", help="NAME or NAME:NUMBER (default: the newest)")
     export.add_argument("--out", required=True, metavar="F.jsonl")
     export.add_argument(
