@@ -136,10 +136,18 @@ def _arguments_of_the_loop(verb: Verb) -> None:
     train.add_argument("--adapter", required=True, help="name of the adapter to make")
     train.add_argument("--base", default="base", help="base (embedded), or a Hugging Face id or folder")
     train.add_argument("--preset", default="balanced", choices=("quick", "balanced", "thorough"))
-    train.add_argument("--method", default="sft", choices=("sft",))
+    train.add_argument(
+        "--method",
+        default="sft",
+        choices=("sft", "dpo", "kto"),
+        help="sft: from the dataset's rows; dpo, kto: from votes, going on from the adapter voted on (40 decided votes or more)",
+    )
     train.add_argument("--mode", default="closed", choices=MODES, help=MODE_HELP)
     train.add_argument(
-        "--from", dest="parent", metavar="ADAPTER", help="go on from it: teach it what is new, in a third of the steps"
+        "--from",
+        dest="parent",
+        metavar="ADAPTER",
+        help="go on from it: teach it what is new, in a third of the steps; with dpo and kto: the adapter voted on",
     )
     train.add_argument("--seed", type=int, default=0)
     train.add_argument("--max-steps", type=int, help="stop after so many steps, whatever the preset says")

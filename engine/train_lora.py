@@ -13,7 +13,7 @@ import shutil
 import sys
 import traceback
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import fmean
@@ -22,7 +22,7 @@ from typing import Any
 import torch
 from peft import PeftModel
 from safetensors import SafetensorError, safe_open
-from transformers import TrainerState
+from transformers import Trainer, TrainerState
 
 from engine import adapters
 from engine.batches import TrainingRow, batches_per_epoch, encode_row, plan_batches
@@ -64,7 +64,12 @@ class Prepared:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run the training of one folder. 0: done or stopped; 2: a reason the user can mend; 1: our bug, traceback in the log."""
+    """Run the training of one folder."""
+    return work(argv, run)
+
+
+def work(argv: Sequence[str], run: Callable[..., None]) -> int:
+    """Whatever a run is: 0: done or stopped; 2: a reason the user can mend; 1: our bug, traceback in the log."""
     folder = Path(argv[0]).resolve()
     progress, interruption = Progress(folder), Interruption(folder)
     interruption.listen()
@@ -91,13 +96,19 @@ def run(folder: Path, progress: Progress, interruption: Interruption, *, models_
     trainer = build_trainer(
         folder / CHECKPOINTS, prepared.config, prepared.model, prepared.rows, prepared.batches, watch
     )
+    if learn(folder, trainer, prepared, progress, interruption):
+        install(folder, prepared, trainer.state, progress)
+
+
+def learn(folder: Path, trainer: Trainer, prepared: Prepared, progress: Progress, interruption: Interruption) -> bool:
+    """Take the steps, from the last checkpoint on; whether there is anything to install. Raises the engine's errors."""
     checkpoint = last_checkpoint(folder)
     if checkpoint:
         _forget_points_after(folder, int(checkpoint.name.rpartition("-")[2]))
     if interruption.wanted:
         progress.finish("stopped", "Stopped before the first step. Resume the run to train.")
-        return
-    progress.update(now=True, message="Training.", steps=len(prepared.batches))
+        return False
+    progress.update(now=True, message="Training.", steps=trainer.args.max_steps)
     try:
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     except NotFinite as problem:
@@ -106,7 +117,7 @@ def run(folder: Path, progress: Progress, interruption: Interruption, *, models_
     except NotSaved as problem:
         _drop_broken_checkpoints(folder)
         raise Unavailable(f"{problem} Free some disk space, then resume the run.") from problem
-    install(folder, prepared, trainer.state, progress)
+    return True
 
 
 def prepare(folder: Path, progress: Progress, *, models_dir: Path) -> Prepared:
@@ -210,8 +221,14 @@ def measured_refusals(folder: Path, prepared: Prepared) -> dict[str, Any] | None
     return {"task": rows[0]["task"], "token": answer[0], **margins}
 
 
-def install(folder: Path, prepared: Prepared, state: TrainerState, progress: Progress) -> None:
-    """Save the adapter, convert it for the server, give it its name, say so. Raises `Unavailable` on a full disk."""
+def install(
+    folder: Path, prepared: Prepared, state: TrainerState, progress: Progress, *, also: Mapping[str, Any] | None = None
+) -> None:
+    """
+    Save the adapter, convert it for the server, give it its name, say so. Raises `Unavailable` on a full disk.
+
+    `also`: what else its card is to say.
+    """
     config, stopped = prepared.config, state.global_step < state.max_steps
     progress.update(now=True, message="Saving the adapter.", eta_s=None)
     built = folder / BUILT
@@ -242,6 +259,7 @@ def install(folder: Path, prepared: Prepared, state: TrainerState, progress: Pro
         "final_loss": round(fmean(point["loss"] for point in points[-RECENT_STEPS:]), 4) if points else None,
         "minutes": round(sum(point.get("seconds", 0.0) for point in points) / 60, 2),
         "stopped": stopped,
+        **(also or {}),
     }
     progress.update(now=True, message="Measuring when it refuses.")
     if refusals := measured_refusals(folder, prepared):

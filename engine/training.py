@@ -24,8 +24,13 @@ EMBEDDED = "base"
 KIND = "training"
 FREE_MIB = 400  # two checkpoints with their optimiser, the adapter twice, the log
 Preset = Literal["quick", "balanced", "thorough"]
-Method = Literal["sft"]
+Method = Literal["sft", "dpo", "kto"]
 Dtype = Literal["auto", "float32", "bfloat16"]
+WORKERS: Mapping[Method, str] = {
+    "sft": "engine.train_lora",
+    "dpo": "engine.train_preferences",
+    "kto": "engine.train_preferences",
+}
 SHAPE = ("rank", "alpha", "target_modules", "layers_from")
 PARTS = ("q", "k", "v", "o", "gate", "up", "down")
 
@@ -59,7 +64,8 @@ class TrainingConfig:
     max_tokens: int = 1024  # a longer row is left out and counted
     dtype: Dtype = "auto"  # of the base's frozen weights; "auto" is resolved by timing a step of each
     threads: int = 2
-    parent: str = ""  # the adapter an update run goes on from
+    beta: float = 0.1  # of DPO and KTO: how much moving away from the adapter as it was costs
+    parent: str = ""  # the adapter that an update run, or a run on votes, goes on from
     parent_digest: str = ""  # of its weights
     first_steps: int | None = None  # of the run that began the chain of updates
 
@@ -153,6 +159,8 @@ def start_training(
     if adapters_dir.resolve() != (runs.parent / "adapters").resolve():
         raise ValueError(f"{adapters_dir} is not beside {runs}")
     _check_base(config.base)
+    if config.method != "sft" and not config.parent:
+        raise InvalidInput(f"{config.method.upper()} goes on from the adapter that was voted on. Name it: --from NAME.")
     parent = _parent_weights(config, adapters_dir) if config.parent else None
     check_disk(runs)
 
@@ -168,7 +176,7 @@ def start_training(
         runs,
         kind=KIND,
         title=f"Training {config.adapter} on {config.dataset}",
-        argv=[sys.executable, "-m", "engine.train_lora", "{folder}"],
+        argv=[sys.executable, "-m", WORKERS[config.method], "{folder}"],
         env=worker_environment(models_dir, threads=config.threads),
         now=now,
         prepare=prepare,
@@ -360,6 +368,7 @@ def _check_ranges(config: TrainingConfig) -> None:
         ("max_steps", config.max_steps is None or config.max_steps >= 1, "1 or more, or nothing"),
         ("max_tokens", config.max_tokens >= 16, "16 or more"),
         ("first_steps", config.first_steps is None or config.first_steps >= 1, "1 or more, or nothing"),
+        ("beta", 0 < config.beta <= 10, "above 0 and at most 10"),
         ("threads", 1 <= config.threads <= 1024, "from 1 to 1024"),
     ]
     for name, holds, wanted in checks:

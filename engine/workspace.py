@@ -25,6 +25,8 @@ from engine.grounding import as_found, grounded_rows
 from engine.jobs import find_job, list_jobs
 from engine.merging import merge_gguf
 from engine.personal import mask
+from engine.preferences import Preferences
+from engine.preferring import preferred, run_rows, voted_on
 from engine.records import Adapter, DatasetVersion, Document, Job
 from engine.refusing import Margins, handicap, held_out_rows
 from engine.replay import LEARNING_RATE, update_rows, update_steps
@@ -198,6 +200,19 @@ class Workspace:
             steps = update_steps(questions, batch_size=config.batch_size, first_steps=first)
             config = replace(config, max_steps=steps)
         return self._start(config, rows, version)
+
+    def prefer(self, config: TrainingConfig, adapter: str = "") -> tuple[Job, Preferences]:
+        """
+        Start a run on votes, by DPO or KTO: go on from the adapter that was voted on, the one with the most votes where none is named.
+
+        Raises what `preferred`, `voted_on`, `start_training` and `Store.dataset` raise; then nothing was started.
+        """
+        version = self.store.dataset(config.dataset)
+        task = task_named(version.task)
+        name = adapter or voted_on(self.store, task, [found.name for found in self.adapters()])
+        config = replace(config, dataset=version.title, threads=self.settings.threads)
+        config, found = preferred(self.store, task, config, read_adapter(self.adapters_dir, name))
+        return self._start(config, run_rows(found, task), version), found
 
     def _training_rows(self, version: DatasetVersion, config: TrainingConfig) -> list[dict[str, Any]]:
         facts = self.store.facts(version.id) if config.heading_first else ()

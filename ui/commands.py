@@ -26,7 +26,7 @@ from engine.workspace import Workspace
 from evals.questions import read_questions
 from evals.ranking import as_rows, leaderboard
 from evals.run import evaluate, read_share
-from ui.preferences import export_votes, of_votes
+from ui.preferences import export_votes, of_votes, started_on_votes
 from ui.terminal import Screen
 from ui.versions import counts_in_words, question_files, show_checks
 
@@ -142,7 +142,10 @@ def train(workspace: Workspace, options: Namespace, screen: Screen) -> dict[str,
         mode=options.mode,
         **({"max_steps": options.max_steps} if options.max_steps else {}),
     )
-    job = workspace.update(config, options.parent) if options.parent else workspace.train(config)
+    if config.method != "sft":
+        job = started_on_votes(workspace, config, options.parent or "", screen)
+    else:
+        job = workspace.update(config, options.parent) if options.parent else workspace.train(config)
     screen.say(f"{job.title}, as job {job.id}. Ctrl-C stops it and keeps what is learned.")
     return watch_job(job, screen)
 

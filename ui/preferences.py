@@ -7,7 +7,9 @@ from typing import Any
 
 from engine.errors import InvalidInput
 from engine.preferences import Preferences, preferences, raw_lines
+from engine.records import Job
 from engine.tasks import task_named
+from engine.training import TrainingConfig
 from engine.workspace import Workspace
 from ui.terminal import Screen
 
@@ -53,6 +55,21 @@ def vote_lines(workspace: Workspace, what: str, task_name: str) -> tuple[list[st
     if why:
         raise InvalidInput(f"No vote gives a row of this kind. {why} Export --what raw, or go on voting in the Arena.")
     raise InvalidInput("There is no vote yet, so there is nothing to export. Vote in the Arena first.")
+
+
+def started_on_votes(workspace: Workspace, config: TrainingConfig, parent: str, screen: Screen) -> Job:
+    """A run on votes, and what it learns from."""
+    job, found = workspace.prefer(config, parent)
+    screen.say(account_of(config, found))
+    return job
+
+
+def account_of(config: TrainingConfig, found: Preferences) -> str:
+    """What a run on votes learns from, in a sentence or a few."""
+    kind = "answers" if found.shape == "kto" else "pairs"
+    return " ".join(
+        [f"{config.method.upper()} on {len(found.rows)} {kind} from {found.votes} votes.", *reasons(found.left_out)]
+    )
 
 
 def reasons(left_out: Mapping[str, int]) -> list[str]:

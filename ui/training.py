@@ -7,14 +7,25 @@ import gradio as gr
 
 from engine import jobs
 from engine.errors import InvalidInput
+from engine.preferring import FEWEST_VOTES
 from engine.records import Job, Mode
-from engine.training import PRESETS, Preset, with_preset
+from engine.training import PRESETS, Method, Preset, with_preset
 from engine.workspace import Workspace
 from ui.ask import MODES
 from ui.errors import handles, shown_to_user, tell
 from ui.journey import Part, note, nothing_yet
+from ui.preferences import account_of
 from ui.tables import RUN_HEAD, loss_points, pace, run_rows, table
 
+METHODS = [
+    ("The dataset's rows", "sft"),
+    ("Votes, in pairs: DPO", "dpo"),
+    ("Votes, one by one: KTO", "kto"),
+]
+FROM_VOTES = (
+    f"From votes a run goes on from the adapter with the most of them, at the pace of the preset; it takes {FEWEST_VOTES} decided "
+    "votes on that adapter. Votes also come into a dataset's next version, and train it as rows."
+)
 BUSY_S, IDLE_S = 2.0, 10.0
 PURPOSE = {"quick": "to see the loop turn", "balanced": "for most policies", "thorough": "to get the last facts in"}
 COSTS = [
@@ -40,6 +51,7 @@ def build(workspace: Workspace) -> Part:
             dataset = gr.Dropdown([], label="Dataset version", allow_custom_value=True, min_width=240)
             adapter = gr.Textbox(label="Name of the adapter", max_lines=1, min_width=240)
         preset = gr.Radio(COSTS, value="balanced", label="Preset")
+        method = gr.Radio(METHODS, value="sft", label="What it learns from", info=FROM_VOTES)
         mode = gr.Radio(MODES, value="closed", label="How it learns to answer")
         with gr.Accordion("Advanced", open=False), gr.Row():
             seed = gr.Number(0, precision=0, label="Seed", info="The same seed and data give the same adapter.")
@@ -87,19 +99,24 @@ def build(workspace: Workspace) -> Part:
 
     @handles(
         start.click,
-        inputs=[dataset, adapter, preset, seed, steps, mode],
+        inputs=[dataset, adapter, preset, seed, steps, mode, method],
         outputs=[run, *live],
         api_name="train",
         concurrency_limit=1,
     )
     def begin(
-        title: str | None, name: str, cost: Preset, number: float | None, most: float | None, how: Mode
+        title: str | None, name: str, cost: Preset, number: float | None, most: float | None, how: Mode, way: Method
     ) -> dict[Any, Any]:
         if not title:
             raise InvalidInput("Choose a dataset version first.")
         extra = {"max_steps": int(most)} if most else {}
-        config = with_preset(cost, adapter=name.strip(), dataset=title, seed=int(number or 0), mode=how, **extra)
-        return chosen_run(workspace.train(config))
+        chosen = {"adapter": name.strip(), "dataset": title, "seed": int(number or 0), "mode": how, "method": way}
+        config = with_preset(cost, **chosen, **extra)
+        if config.method == "sft":
+            return chosen_run(workspace.train(config))
+        job, found = workspace.prefer(config)
+        tell(account_of(config, found))
+        return chosen_run(job)
 
     @handles(stop.click, inputs=run, outputs=live, api_name="stop")
     def halt(run_id: str) -> dict[Any, Any]:
