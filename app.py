@@ -150,6 +150,14 @@ def _arguments_of_the_loop(verb: Verb) -> None:
         help="go on from it: teach it what is new, in a third of the steps; with dpo and kto: the adapter voted on",
     )
     train.add_argument("--seed", type=int, default=0)
+    train.add_argument(
+        "--launcher",
+        default="local",
+        choices=("local", "accelerate", "ray"),
+        help="who starts its processes: local: one here; accelerate, ray: several (docs/past-one-machine.md)",
+    )
+    train.add_argument("--accelerate-config", default="", metavar="FILE", help="default: accelerate's own default file")
+    train.add_argument("--workers", type=int, default=1, help="processes on the Ray cluster")
     train.add_argument("--max-steps", type=int, help="stop after so many steps, whatever the preset says")
     answer = verb("answer", "one answer row for each question row")
     answer.add_argument(

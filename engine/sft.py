@@ -24,11 +24,13 @@ from engine.errors import TouchstoneError
 from engine.jobs import Interruption, Progress, read_metrics
 from engine.pace import Pace
 from engine.shared_prefix import batch_loss, collate
+from engine.teams import Team, Together
 from engine.training import TrainingConfig
 
 CHECKPOINT_EVERY_S = 60.0
 CHECKPOINT_SHARE = 0.1
 RECENT_STEPS = 20
+ALONE = Team()
 SLOWED = "Training on one core fewer: another program is using one."
 
 
@@ -47,8 +49,10 @@ def build_trainer(
     rows: Sequence[TrainingRow],
     batches: Sequence[Sequence[int]],
     watch: "Watch",
+    *,
+    team: Team = ALONE,
 ) -> "PrefixTrainer":
-    """transformers' Trainer over the planned batches, one batch an item; it saves into `folder` when `watch` says so."""
+    """transformers' Trainer over the planned batches, one share of one an item; it saves into `folder` when `watch` says so."""
     steps = len(batches)
     arguments = TrainingArguments(
         output_dir=str(folder),
@@ -70,35 +74,48 @@ def build_trainer(
         remove_unused_columns=False,
         dataloader_pin_memory=False,
         label_names=["labels"],
+        ddp_find_unused_parameters=False,
     )
     trainer = PrefixTrainer(
         model=model,
         args=arguments,
-        train_dataset=PlannedBatches(rows, batches),
+        train_dataset=PlannedBatches(rows, batches, team.size),
         data_collator=_only_item,
-        callbacks=[watch],
+        callbacks=[*([watch] if team.leads else []), Together(team)],
     )
-    trainer.watch = watch
+    trainer.watch, trainer.team = watch, team
     return trainer
 
 
 class PlannedBatches(torch.utils.data.Dataset[dict[str, Any]]):
-    """Item n is the batch of step n, so resuming at step n needs nothing but n."""
+    """
+    Item n is the batch of step n, so resuming at step n needs nothing but n; with more than one process, the share of each in turn.
 
-    def __init__(self, rows: Sequence[TrainingRow], batches: Sequence[Sequence[int]]) -> None:
-        self._rows, self._batches = rows, batches
+    A share's `weight` is what its loss counts for in the batch's, times the number of processes, which divides it again.
+    """
+
+    def __init__(self, rows: Sequence[TrainingRow], batches: Sequence[Sequence[int]], shares: int = 1) -> None:
+        self._rows, self._batches, self._shares = rows, batches, shares
 
     def __len__(self) -> int:
-        return len(self._batches)
+        return len(self._batches) * self._shares
 
-    def __getitem__(self, step: int) -> dict[str, Any]:
-        return collate([self._rows[n] for n in self._batches[step]]) | {"rows": len(self._batches[step])}
+    def __getitem__(self, item: int) -> dict[str, Any]:
+        step, share = divmod(item, self._shares)
+        batch = [self._rows[n] for n in self._batches[step]]
+        mine = batch[share :: self._shares]
+        trained = sum(len(row.target) for row in mine) / sum(len(row.target) for row in batch)
+        whole = {"rows": len(batch), "real_tokens": sum(map(len, batch)), "weight": self._shares * trained}
+        return (
+            collate(mine or batch[:1]) | whole
+        )  # more processes than rows: such a one computes, and counts for nothing
 
 
 class PrefixTrainer(Trainer):
     """Our loss and the order of our plan; optimiser, schedule, clipping and checkpoints stay the Trainer's."""
 
     watch: "Watch"
+    team: Team
 
     def _get_train_sampler(self, train_dataset: Any = None) -> torch.utils.data.Sampler[int]:
         return torch.utils.data.SequentialSampler(self.train_dataset)  # type: ignore[arg-type]
@@ -108,7 +125,9 @@ class PrefixTrainer(Trainer):
     ) -> Tensor:
         """Raises `NotFinite` before anything is learned from such a batch."""
         loss = batch_loss(model, inputs)
-        value = loss.item()
+        if self.team.size > 1:
+            loss = loss * inputs["weight"]
+        value = self.team.mean(loss).item()
         if not math.isfinite(value):
             raise NotFinite(f"The loss became {value} at step {self.state.global_step + 1}. Lower the learning rate.")
         self.watch.saw(value, rows=inputs["rows"], tokens=inputs["real_tokens"])

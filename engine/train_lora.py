@@ -9,6 +9,7 @@ import gc
 import json
 import logging
 import math
+import os
 import shutil
 import sys
 import traceback
@@ -33,9 +34,10 @@ from engine.margins import refusal_margins
 from engine.pace import Pace
 from engine.prompts import load_chat_template, load_tokenizer, render
 from engine.settings import Settings, go_quiet
-from engine.sft import RECENT_STEPS, NotFinite, NotSaved, Watch, build_trainer, first_line
+from engine.sft import ALONE, RECENT_STEPS, NotFinite, NotSaved, Watch, build_trainer, first_line
 from engine.shared_prefix import collate
 from engine.tasks import task_named
+from engine.teams import Team, Unheard
 from engine.training import (
     PARENT,
     TrainingConfig,
@@ -71,10 +73,16 @@ def main(argv: Sequence[str]) -> int:
 def work(argv: Sequence[str], run: Callable[..., None]) -> int:
     """Whatever a run is: 0: done or stopped; 2: a reason the user can mend; 1: our bug, traceback in the log."""
     folder = Path(argv[0]).resolve()
-    progress, interruption = Progress(folder), Interruption(folder)
+    interruption = Interruption(folder)
     interruption.listen()
+    return attempt(folder, interruption, run)
+
+
+def attempt(folder: Path, interruption: Interruption, run: Callable[..., None]) -> int:
+    """The same in a process that was not started for it, where signals are another's."""
     go_quiet()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
+    progress = Progress(folder) if os.environ.get("RANK", "0") == "0" else Unheard(folder)
     try:
         run(folder, progress, interruption, models_dir=Settings.read().models)
     except TouchstoneError as problem:
@@ -90,22 +98,30 @@ def work(argv: Sequence[str], run: Callable[..., None]) -> int:
 
 def run(folder: Path, progress: Progress, interruption: Interruption, *, models_dir: Path) -> None:
     """Train and install. Raises the engine's errors for what a person can mend."""
-    prepared = prepare(folder, progress, models_dir=models_dir)
+    team = Team.joined()
+    prepared = team.first_the_leader(lambda: prepare(folder, progress, models_dir=models_dir))
     pace = Pace(prepared.config.threads, torch.set_num_threads)
     watch = Watch(folder, progress, interruption, steps=len(prepared.batches), pace=pace)
     trainer = build_trainer(
-        folder / CHECKPOINTS, prepared.config, prepared.model, prepared.rows, prepared.batches, watch
+        folder / CHECKPOINTS, prepared.config, prepared.model, prepared.rows, prepared.batches, watch, team=team
     )
-    if learn(folder, trainer, prepared, progress, interruption):
+    if learn(folder, trainer, prepared, progress, interruption, team) and team.leads:
         install(folder, prepared, trainer.state, progress)
 
 
-def learn(folder: Path, trainer: Trainer, prepared: Prepared, progress: Progress, interruption: Interruption) -> bool:
+def learn(
+    folder: Path,
+    trainer: Trainer,
+    prepared: Prepared,
+    progress: Progress,
+    interruption: Interruption,
+    team: Team = ALONE,
+) -> bool:
     """Take the steps, from the last checkpoint on; whether there is anything to install. Raises the engine's errors."""
-    checkpoint = last_checkpoint(folder)
-    if checkpoint:
+    (checkpoint,) = team.told([last_checkpoint(folder)])
+    if checkpoint and team.leads:
         _forget_points_after(folder, int(checkpoint.name.rpartition("-")[2]))
-    if interruption.wanted:
+    if team.told([interruption.wanted])[0]:
         progress.finish("stopped", "Stopped before the first step. Resume the run to train.")
         return False
     progress.update(now=True, message="Training.", steps=trainer.args.max_steps)
@@ -337,9 +353,9 @@ def _is_whole(checkpoint: Path) -> bool:
     try:
         json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
         with safe_open(checkpoint / adapters.WEIGHTS, framework="pt"):
-            return all(
-                zipfile.is_zipfile(checkpoint / name) for name in ("optimizer.pt", "scheduler.pt", "rng_state.pth")
-            )
+            states = list(checkpoint.glob("rng_state*.pth"))  # one of each process
+            files = [checkpoint / "optimizer.pt", checkpoint / "scheduler.pt", *states]
+            return bool(states) and all(zipfile.is_zipfile(file) for file in files)
     except (OSError, ValueError, SafetensorError):
         return False
 

@@ -25,12 +25,14 @@ KIND = "training"
 FREE_MIB = 400  # two checkpoints with their optimiser, the adapter twice, the log
 Preset = Literal["quick", "balanced", "thorough"]
 Method = Literal["sft", "dpo", "kto"]
+Launcher = Literal["local", "accelerate", "ray"]
 Dtype = Literal["auto", "float32", "bfloat16"]
 WORKERS: Mapping[Method, str] = {
     "sft": "engine.train_lora",
     "dpo": "engine.train_preferences",
     "kto": "engine.train_preferences",
 }
+LAUNCHED = "engine.launchers"
 SHAPE = ("rank", "alpha", "target_modules", "layers_from")
 PARTS = ("q", "k", "v", "o", "gate", "up", "down")
 
@@ -64,6 +66,9 @@ class TrainingConfig:
     max_tokens: int = 1024  # a longer row is left out and counted
     dtype: Dtype = "auto"  # of the base's frozen weights; "auto" is resolved by timing a step of each
     threads: int = 2
+    launcher: Launcher = "local"  # who starts the processes that take the steps
+    workers: int = 1  # of them, on Ray; accelerate's config has its own number
+    accelerate_config: str = ""  # the file; "" is accelerate's default one
     beta: float = 0.1  # of DPO and KTO: how much moving away from the adapter as it was costs
     parent: str = ""  # the adapter that an update run, or a run on votes, goes on from
     parent_digest: str = ""  # of its weights
@@ -164,6 +169,8 @@ def start_training(
     parent = _parent_weights(config, adapters_dir) if config.parent else None
     check_disk(runs)
 
+    worker = WORKERS[config.method] if config.launcher == "local" else LAUNCHED
+
     def prepare(folder: Path) -> None:
         write_config(folder, config)
         if parent:
@@ -176,7 +183,7 @@ def start_training(
         runs,
         kind=KIND,
         title=f"Training {config.adapter} on {config.dataset}",
-        argv=[sys.executable, "-m", WORKERS[config.method], "{folder}"],
+        argv=[sys.executable, "-m", worker, "{folder}"],
         env=worker_environment(models_dir, threads=config.threads),
         now=now,
         prepare=prepare,
@@ -368,6 +375,7 @@ def _check_ranges(config: TrainingConfig) -> None:
         ("max_steps", config.max_steps is None or config.max_steps >= 1, "1 or more, or nothing"),
         ("max_tokens", config.max_tokens >= 16, "16 or more"),
         ("first_steps", config.first_steps is None or config.first_steps >= 1, "1 or more, or nothing"),
+        ("workers", 1 <= config.workers <= 4096, "from 1 to 4096"),
         ("beta", 0 < config.beta <= 10, "above 0 and at most 10"),
         ("threads", 1 <= config.threads <= 1024, "from 1 to 1024"),
     ]

@@ -11,6 +11,7 @@ from pathlib import Path
 from threading import Lock, get_ident
 from typing import TYPE_CHECKING, Any
 
+from engine import launchers
 from engine.adapters import list_adapters, read_adapter
 from engine.backends import ChatModel
 from engine.backends.llama_cpp import LlamaEngine
@@ -220,6 +221,7 @@ class Workspace:
         return list(training_rows(rows, task_named(version.task), clauses={fact.id: fact.clause for fact in facts}))
 
     def _start(self, config: TrainingConfig, rows: Sequence[Mapping[str, Any]], version: DatasetVersion) -> Job:
+        launchers.check(config)
         task = task_named(version.task)
         ledger = [row for split in ("probe", "test") for row in self.store.rows(version.id, split=split)]
         held_out = held_out_rows(ledger, task, config.mode, seed=config.seed)

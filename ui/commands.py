@@ -140,6 +140,9 @@ def train(workspace: Workspace, options: Namespace, screen: Screen) -> dict[str,
         seed=options.seed,
         method=options.method,
         mode=options.mode,
+        launcher=options.launcher,
+        workers=options.workers,
+        accelerate_config=options.accelerate_config and str(Path(options.accelerate_config).resolve()),
         **({"max_steps": options.max_steps} if options.max_steps else {}),
     )
     if config.method != "sft":
