@@ -5,6 +5,7 @@ needs this code, its packages, and the workspace at the same path (a shared file
 folder themselves, so progress, stop and resume are those of any run.
 """
 
+import logging
 import os
 import signal
 import sys
@@ -44,13 +45,13 @@ def fit(folder: Path, config: TrainingConfig) -> None:
     os.environ |= dict.fromkeys(UNUSED, "0")
     there = {**worker_environment(Settings.read().models, threads=config.threads), "PYTHONPATH": str(PROJECT)}
     try:
-        ray.init(runtime_env={"env_vars": there}, logging_level="warning", include_dashboard=False)
+        ray.init(runtime_env={"env_vars": there}, logging_level=logging.WARNING, include_dashboard=False)
     except (ConnectionError, RuntimeError, ValueError) as problem:
         reason = str(problem).strip().splitlines()[0]
         raise Unavailable(f"The Ray cluster cannot be had ({reason}). Start it, or check RAY_ADDRESS.") from problem
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # ray.init makes it the end of the driver, and so of its workers
     try:
-        has = ray.cluster_resources()
+        has = ray.cluster_resources()  # type: ignore[no-untyped-call]
         on_gpus = has.get("GPU", 0) >= config.workers
         if not on_gpus and has.get("CPU", 0) < config.workers:
             raise Unavailable(

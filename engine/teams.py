@@ -16,7 +16,8 @@ from torch import Tensor
 from transformers import TrainerCallback, TrainerControl, TrainerState
 
 from engine.errors import InvalidInput
-from engine.jobs import JobState, Progress
+from engine.jobs import Progress
+from engine.records import JobState
 
 Result = TypeVar("Result")
 

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import logging
 import os
 from pathlib import Path
 
@@ -78,8 +79,8 @@ def cluster():
     """A Ray cluster of this test's own, with two processors, named as its users name theirs."""
     import ray
 
-    os.environ["RAY_worker_register_timeout_seconds"] = "600"  # a busy machine starts a worker in minutes
-    ray.init(num_cpus=2, include_dashboard=False, logging_level="warning", namespace="touchstone")
+    patient = {"worker_register_timeout_seconds": 600}  # a busy machine starts a worker in minutes
+    ray.init(num_cpus=2, include_dashboard=False, logging_level=logging.WARNING, _system_config=patient)
     os.environ["RAY_ADDRESS"] = ray.get_runtime_context().gcs_address
     yield
     del os.environ["RAY_ADDRESS"]
