@@ -137,12 +137,28 @@ def _arguments_of_the_loop(verb: Verb) -> None:
     train.add_argument("--adapter", required=True, help="name of the adapter to make")
     train.add_argument("--base", default="base", help="base (embedded), or a Hugging Face id or folder")
     train.add_argument("--preset", default="balanced", choices=PRESETS)
-    train.add_argument("--method", default="sft", choices=("sft",))
+    train.add_argument(
+        "--method",
+        default="sft",
+        choices=("sft", "dpo", "kto"),
+        help="sft: from the dataset's rows; dpo, kto: from votes, going on from the adapter voted on (40 decided votes or more)",
+    )
     train.add_argument("--mode", default="closed", choices=MODES, help=MODE_HELP)
     train.add_argument(
-        "--from", dest="parent", metavar="ADAPTER", help="go on from it: teach it what is new, in a third of the steps"
+        "--from",
+        dest="parent",
+        metavar="ADAPTER",
+        help="go on from it: teach it what is new, in a third of the steps; with dpo and kto: the adapter voted on",
     )
     train.add_argument("--seed", type=int, default=0)
+    train.add_argument(
+        "--launcher",
+        default="local",
+        choices=("local", "accelerate", "ray"),
+        help="who starts its processes: local: one here; accelerate, ray: several (docs/past-one-machine.md)",
+    )
+    train.add_argument("--accelerate-config", default="", metavar="FILE", help="default: accelerate's own default file")
+    train.add_argument("--workers", type=int, default=1, help="processes on the Ray cluster")
     train.add_argument("--max-steps", type=int, help="stop after so many steps, whatever the preset says")
     train.add_argument(
         "--estimate", action="store_true", help="say what it will take, from a few timed steps; start nothing"
@@ -177,7 +193,16 @@ def _arguments_of_the_loop(verb: Verb) -> None:
     study.add_argument("plan", metavar="PLAN.json", help="what to compare; README shows one")
     verb("leaderboard", "ranking from the votes, with intervals")
     export = verb("export", "votes and labels as training data")
-    export.add_argument("--what", default="sft", choices=("sft", "raw"))
+    export.add_argument(
+        "--what",
+        default="sft",
+        choices=("sft", "dpo", "kto", "raw"),
+        help="sft: a dataset version's rows; votes as dpo: pairs, kto: single answers, raw: everything as it was given",
+    )
+    export.add_argument(
+        "--votes", action="store_true", help="with sft: only the answers that won a vote, or their repairs"
+    )
+    export.add_argument("--task", default="policy_qa", choices=TASKS)
     export.add_argument("--dataset", help="NAME or NAME:NUMBER (default: the newest)")
     export.add_argument("--out", required=True, metavar="F.jsonl")
     export.add_argument(

@@ -32,8 +32,14 @@ PATIENCE_S = 8.0
 """A stopped run is probed once more where that takes no longer, so that its adapter is there within half a minute."""
 
 
-def finish(folder: Path, prepared: Prepared, state: TrainerState, progress: Progress) -> None:
-    """Choose the step, measure it, save the adapter under its name, say so. Raises `Unavailable` on a full disk."""
+def finish(
+    folder: Path, prepared: Prepared, state: TrainerState, progress: Progress, *, also: Mapping[str, Any] | None = None
+) -> None:
+    """
+    Choose the step, measure it, save the adapter under its name, say so. Raises `Unavailable` on a full disk.
+
+    `also`: what else its card is to say.
+    """
     config, step, stopped = prepared.config, state.global_step, state.global_step < state.max_steps
     try:
         kept = _kept(prepared, step, progress, stopped=stopped)
@@ -41,7 +47,7 @@ def finish(folder: Path, prepared: Prepared, state: TrainerState, progress: Prog
             progress.update(now=True, message="Asking everyday questions: what was forgotten?", eta_s=None)
             ask_everyday(folder, prepared.model, Asker(prepared.base, max_tokens=EVERYDAY_ANSWER), when="after")
         progress.update(now=True, message="Measuring when it refuses.", eta_s=None)
-        card = _card(folder, prepared, state, kept)
+        card = _card(folder, prepared, state, kept) | dict(also or {})
         progress.update(now=True, message="Saving the adapter.")
         built = _build(folder, prepared)
         (folder / adapters.CARD).write_text(json.dumps(card, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

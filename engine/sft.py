@@ -28,12 +28,14 @@ from engine.pace import Pace
 from engine.probes import Probe
 from engine.probing import Prober, Save
 from engine.shared_prefix import batch_loss, collate
+from engine.teams import Team, Together
 from engine.training import TrainingConfig, read_config, write_config
 
 LOGGER = logging.getLogger("engine.train_lora")
 CHECKPOINT_EVERY_S = 60.0
 CHECKPOINT_SHARE = 0.1
 RECENT_STEPS = 20
+ALONE = Team()
 SLOWED = "Training on one core fewer: another program is using one."
 
 
@@ -61,9 +63,10 @@ def build_trainer(
     watch: "Watch",
     *,
     loss: Loss = batch_loss,
+    team: Team = ALONE,
 ) -> "PrefixTrainer":
     """
-    transformers' Trainer over the planned batches, one batch an item; it saves into `folder` when `watch` says so.
+    transformers' Trainer over the planned batches, one share of one an item; it saves into `folder` when `watch` says so.
 
     `loss` is that of a batch as `collate` lays it out: a mean over its `labels`.
     """
@@ -88,33 +91,45 @@ def build_trainer(
         remove_unused_columns=False,
         dataloader_pin_memory=False,
         label_names=["labels"],
+        ddp_find_unused_parameters=False,
     )
     trainer = PrefixTrainer(
         model=model,
         args=arguments,
-        train_dataset=PlannedBatches(rows, batches),
+        train_dataset=PlannedBatches(rows, batches, team.size),
         data_collator=_only_item,
-        callbacks=[watch],
+        callbacks=[*([watch] if team.leads else []), Together(team)],
     )
-    trainer.watch, trainer.loss_of, trainer.parts = watch, loss, config.accumulation
+    trainer.watch, trainer.loss_of, trainer.team = watch, loss, team
+    trainer.parts = config.accumulation if team.size == 1 else 1
     return trainer
 
 
 class PlannedBatches(torch.utils.data.Dataset[dict[str, Any]]):
-    """Item n is the batch of step n, so resuming at step n needs nothing but n."""
+    """
+    Item n is the batch of step n, so resuming at step n needs nothing but n; with more than one process, the share of each in turn.
 
-    def __init__(self, rows: Sequence[TrainingRow], batches: Sequence[Sequence[int]]) -> None:
-        self._rows, self._batches = rows, batches
+    A share's `weight` is what its loss counts for in the batch's, times the number of processes, which divides it again.
+    """
+
+    def __init__(self, rows: Sequence[TrainingRow], batches: Sequence[Sequence[int]], shares: int = 1) -> None:
+        self._rows, self._batches, self._shares = rows, batches, shares
 
     def __len__(self) -> int:
-        return len(self._batches)
+        return len(self._batches) * self._shares
 
-    def __getitem__(self, step: int) -> dict[str, Any]:
-        return collate(self.rows(step)) | {"rows": len(self._batches[step]), "planned": step}
+    def __getitem__(self, item: int) -> dict[str, Any]:
+        step, share = divmod(item, self._shares)
+        batch = [self._rows[n] for n in self._batches[step]]
+        trained = sum(len(row.target) for row in batch[share :: self._shares]) / sum(len(row.target) for row in batch)
+        whole = {"rows": len(batch), "real_tokens": sum(map(len, batch)), "weight": self._shares * trained}
+        return collate(self.rows(item)) | whole | {"planned": item}
 
-    def rows(self, step: int) -> list[TrainingRow]:
-        """The rows of that item."""
-        return [self._rows[n] for n in self._batches[step]]
+    def rows(self, item: int) -> list[TrainingRow]:
+        """The rows of that item; where there are more processes than rows, one that computes and counts for nothing."""
+        step, share = divmod(item, self._shares)
+        mine = self._batches[step][share :: self._shares] or self._batches[step][:1]
+        return [self._rows[n] for n in mine]
 
 
 class PrefixTrainer(Trainer):
@@ -128,6 +143,7 @@ class PrefixTrainer(Trainer):
     watch: "Watch"
     loss_of: Loss
     parts: int
+    team: Team
 
     def _get_train_sampler(self, train_dataset: Any = None) -> torch.utils.data.Sampler[int]:
         return torch.utils.data.SequentialSampler(self.train_dataset)  # type: ignore[arg-type]
@@ -142,7 +158,7 @@ class PrefixTrainer(Trainer):
             except (RuntimeError, MemoryError) as problem:
                 if not is_out_of_memory(problem):
                     raise
-                if self.parts >= inputs["rows"]:
+                if self.parts >= inputs["rows"] or self.team.size > 1:  # the others would wait for ever
                     raise TooLarge(_too_large(inputs)) from problem
             model.zero_grad(set_to_none=True)
             give_back()
@@ -168,11 +184,13 @@ class PrefixTrainer(Trainer):
     ) -> Tensor:
         """Raises `NotFinite` before anything is learned from such a batch."""
         loss = self.loss_of(model, inputs)
+        if self.team.size > 1:
+            loss = loss * inputs["weight"]
         self._saw(loss, inputs)
         return loss
 
     def _saw(self, loss: Tensor, inputs: Any) -> None:
-        value = loss.item()
+        value = self.team.mean(loss).item()
         if not math.isfinite(value):
             raise NotFinite(f"The loss became {value} at step {self.state.global_step + 1}. Lower the learning rate.")
         self.watch.saw(value, rows=inputs["rows"], tokens=inputs["real_tokens"])

@@ -6,12 +6,14 @@ started again in the same folder, with the losses it would have had. With `--est
 """
 
 import logging
+import os
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
+from transformers import Trainer
 
 from engine.checkpoints import (
     CHECKPOINTS,
@@ -28,9 +30,10 @@ from engine.pace import Pace
 from engine.probes import EVERYDAY_ANSWERS
 from engine.probing import EVERYDAY_ANSWER, Asker, ask_everyday
 from engine.run_end import finish, save_peft
-from engine.run_start import is_short, prepare
+from engine.run_start import Prepared, is_short, prepare
 from engine.settings import Settings, go_quiet
 from engine.sft import NotFinite, NotSaved, TooLarge, Watch, build_trainer, probe_fields
+from engine.teams import Team, Unheard
 from engine.training import trial_steps
 
 LAST_GOOD = "last_good"
@@ -39,17 +42,24 @@ LOGGER = logging.getLogger("engine.train_lora")
 
 def main(argv: Sequence[str]) -> int:
     """Run the training of one folder. 0: done or stopped; 2: a reason the user can mend; 1: our bug, traceback in the log."""
-    folder, only_estimate = Path(argv[0]).resolve(), ONLY in argv
-    progress, interruption = Progress(folder), Interruption(folder)
+    return work(argv, only_prepare if ONLY in argv else run)
+
+
+def work(argv: Sequence[str], do: Callable[..., None]) -> int:
+    """The same for whatever is to be done in the folder."""
+    folder = Path(argv[0]).resolve()
+    interruption = Interruption(folder)
     interruption.listen()
+    return attempt(folder, interruption, do)
+
+
+def attempt(folder: Path, interruption: Interruption, do: Callable[..., None]) -> int:
+    """The same in a process that was not started for it, where signals are another's."""
     go_quiet()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
+    progress = Progress(folder) if os.environ.get("RANK", "0") == "0" else Unheard(folder)
     try:
-        models_dir = Settings.read().models
-        if only_estimate:
-            prepare(folder, progress, models_dir=models_dir)
-        else:
-            run(folder, progress, interruption, models_dir=models_dir)
+        do(folder, progress, interruption, models_dir=Settings.read().models)
     except TouchstoneError as problem:
         LOGGER.error("%s", problem)
         progress.finish("failed", str(problem))
@@ -61,15 +71,22 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
+def only_prepare(folder: Path, progress: Progress, interruption: Interruption, *, models_dir: Path) -> None:
+    """What a run would take is written down on the way to its first step."""
+    prepare(folder, progress, models_dir=models_dir)
+
+
 def run(folder: Path, progress: Progress, interruption: Interruption, *, models_dir: Path) -> None:
     """Train and install. Raises the engine's errors for what a person can mend."""
-    checkpoint = _go_on_from(folder)
-    prepared = prepare(folder, progress, models_dir=models_dir)
+    team = Team.joined()
+    (checkpoint,) = team.told([go_on_from(folder) if team.leads else None])
+    prepared = team.first_the_leader(lambda: prepare(folder, progress, models_dir=models_dir))
     config, steps = prepared.config, len(prepared.batches)
-    if interruption.wanted:
+    if team.told([interruption.wanted])[0]:
         progress.finish("stopped", "Stopped before the first step. Resume the run to train.")
         return
-    if config.everyday and not is_short(config) and not config.four_bit and not (folder / EVERYDAY_ANSWERS).is_file():
+    asks = team.leads and config.everyday and not is_short(config) and not config.four_bit
+    if asks and not (folder / EVERYDAY_ANSWERS).is_file():
         progress.update(now=True, message="Asking everyday questions, to see later what was forgotten.")
         ask_everyday(folder, prepared.model, Asker(prepared.base, max_tokens=EVERYDAY_ANSWER), when="before")
     watch = Watch(
@@ -82,8 +99,17 @@ def run(folder: Path, progress: Progress, interruption: Interruption, *, models_
         save=save_peft,
         pause_at=trial_steps(config),
     )
-    trainer = build_trainer(folder / CHECKPOINTS, config, prepared.model, prepared.rows, prepared.batches, watch)
+    trainer = build_trainer(
+        folder / CHECKPOINTS, config, prepared.model, prepared.rows, prepared.batches, watch, team=team
+    )
     progress.update(now=True, message="Training.", steps=steps, **probe_fields(prepared.prober.latest))
+    learn(folder, trainer, prepared, checkpoint)
+    if team.leads:
+        finish(folder, prepared, trainer.state, progress)
+
+
+def learn(folder: Path, trainer: Trainer, prepared: Prepared, checkpoint: Path | None) -> None:
+    """Take the steps, from the checkpoint on. Raises the engine's errors for what a person can mend."""
     try:
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     except NotFinite as problem:
@@ -94,10 +120,9 @@ def run(folder: Path, progress: Progress, interruption: Interruption, *, models_
         raise Unavailable(f"{problem} Free some disk space, then resume the run.") from problem
     except TooLarge as problem:
         raise Unavailable(str(problem)) from problem
-    finish(folder, prepared, trainer.state, progress)
 
 
-def _go_on_from(folder: Path) -> Path | None:
+def go_on_from(folder: Path) -> Path | None:
     """The checkpoint to go on from, the run's records cut back to it; None: from the beginning. Says when one is damaged."""
     checkpoint, broken = last_checkpoint(folder), broken_checkpoints(folder)
     if broken:

@@ -24,9 +24,16 @@ CONFIG, ROWS, HELD_OUT, PARENT = "config.json", "rows.jsonl", "held_out.jsonl", 
 EMBEDDED = "base"
 KIND = "training"
 FREE_MIB = 400  # two checkpoints with their optimiser, the adapter twice, the log
-Method = Literal["sft"]
+Method = Literal["sft", "dpo", "kto"]
+Launcher = Literal["local", "accelerate", "ray"]
 Dtype = Literal["auto", "float32", "bfloat16"]
 TRIAL_SHARE = 0.1
+WORKERS: Mapping[Method, str] = {
+    "sft": "engine.train_lora",
+    "dpo": "engine.train_preferences",
+    "kto": "engine.train_preferences",
+}
+LAUNCHED = "engine.launchers"
 SHAPE = ("rank", "alpha", "target_modules", "layers_from")
 PARTS = ("q", "k", "v", "o", "gate", "up", "down")
 
@@ -68,7 +75,11 @@ class TrainingConfig:
     gradient_checkpointing: bool = False  # activations computed twice instead of kept: less memory, a third more time
     four_bit: bool = False  # the frozen base in NF4; needs a CUDA GPU
     threads: int = 2
-    parent: str = ""  # the adapter an update run goes on from
+    launcher: Launcher = "local"  # who starts the processes that take the steps
+    workers: int = 1  # of them, on Ray; accelerate's config has its own number
+    accelerate_config: str = ""  # the file; "" is accelerate's default one
+    beta: float = 0.1  # of DPO and KTO: how much moving away from the adapter as it was costs
+    parent: str = ""  # the adapter that an update run, or a run on votes, goes on from
     parent_digest: str = ""  # of its weights
     first_steps: int | None = None  # of the run that began the chain of updates
 
@@ -152,8 +163,11 @@ def start_training(
     if adapters_dir.resolve() != (runs.parent / "adapters").resolve():
         raise ValueError(f"{adapters_dir} is not beside {runs}")
     _check_base(config.base)
+    if config.method != "sft" and not config.parent:
+        raise InvalidInput(f"{config.method.upper()} goes on from the adapter that was voted on. Name it: --from NAME.")
     parent = parent_weights(config, adapters_dir) if config.parent else None
     check_disk(runs)
+    worker = WORKERS[config.method] if config.launcher == "local" else LAUNCHED
 
     def prepare(folder: Path) -> None:
         _refuse_a_name_in_the_making(runs, config.adapter)
@@ -163,7 +177,7 @@ def start_training(
         runs,
         kind=KIND,
         title=f"Training {config.adapter} on {config.dataset}",
-        argv=[sys.executable, "-m", "engine.train_lora", "{folder}"],
+        argv=[sys.executable, "-m", worker, "{folder}"],
         env=worker_environment(models_dir, threads=config.threads),
         now=now,
         prepare=prepare,
@@ -365,6 +379,8 @@ def _check_ranges(config: TrainingConfig) -> None:
         ("probe_questions", 2 <= config.probe_questions <= 1000, "from 2 to 1000"),
         ("probe_every", config.probe_every is None or config.probe_every >= 1, "1 or more, or nothing"),
         ("first_steps", config.first_steps is None or config.first_steps >= 1, "1 or more, or nothing"),
+        ("workers", 1 <= config.workers <= 4096, "from 1 to 4096"),
+        ("beta", 0 < config.beta <= 10, "above 0 and at most 10"),
         ("threads", 1 <= config.threads <= 1024, "from 1 to 1024"),
     ]
     for name, holds, wanted in checks:

@@ -11,6 +11,7 @@ from pathlib import Path
 from threading import Lock, get_ident
 from typing import TYPE_CHECKING, Any
 
+from engine import launchers
 from engine.adapters import list_adapters, read_adapter
 from engine.backends import ChatModel
 from engine.backends.llama_cpp import LlamaEngine
@@ -26,6 +27,8 @@ from engine.grounding import as_found, grounded_rows
 from engine.jobs import find_job, list_jobs
 from engine.merging import merge_gguf
 from engine.personal import mask
+from engine.preferences import Preferences
+from engine.preferring import preferred, run_rows, voted_on
 from engine.records import Adapter, DatasetVersion, Document, Job
 from engine.refusing import Margins, handicap, held_out_rows
 from engine.replay import LEARNING_RATE, update_rows, update_steps
@@ -183,6 +186,10 @@ class Workspace:
 
         Raises what they raise, and what `estimate_run` raises.
         """
+        if config.method != "sft":
+            raise InvalidInput(
+                "What a run on votes will take is not timed beforehand; it says so once it runs. Start it."
+            )
         planned, rows, version = self._planned_update(config, adapter) if adapter else self._planned(config)
         rows, held_out = self._as_asked(planned, rows, version)
         parent = parent_weights(planned, self.adapters_dir) if planned.parent else None
@@ -219,12 +226,26 @@ class Workspace:
             config = replace(config, max_steps=steps)
         return config, rows, version
 
+    def prefer(self, config: TrainingConfig, adapter: str = "") -> tuple[Job, Preferences]:
+        """
+        Start a run on votes, by DPO or KTO: go on from the adapter that was voted on, the one with the most votes where none is named.
+
+        Raises what `preferred`, `voted_on`, `start_training` and `Store.dataset` raise; then nothing was started.
+        """
+        version = self.store.dataset(config.dataset)
+        task = task_named(version.task)
+        name = adapter or voted_on(self.store, task, [found.name for found in self.adapters()])
+        config = replace(config, dataset=version.title, threads=self.settings.threads)
+        config, found = preferred(self.store, task, config, read_adapter(self.adapters_dir, name))
+        return self._start(config, run_rows(found, task), version), found
+
     def _training_rows(self, version: DatasetVersion, config: TrainingConfig) -> list[dict[str, Any]]:
         facts = self.store.facts(version.id) if config.heading_first else ()
         rows = self.store.rows(version.id, split="train")
         return list(training_rows(rows, task_named(version.task), clauses={fact.id: fact.clause for fact in facts}))
 
     def _start(self, config: TrainingConfig, rows: Sequence[Mapping[str, Any]], version: DatasetVersion) -> Job:
+        launchers.check(config)
         rows, held_out = self._as_asked(config, rows, version)
         return start_training(
             config,

@@ -25,6 +25,7 @@ from engine.workspace import Workspace
 from evals.questions import read_questions
 from evals.ranking import as_rows, leaderboard
 from evals.run import evaluate, read_share
+from ui.preferences import export_votes, of_votes
 from ui.runs import numbers
 from ui.terminal import Screen
 from ui.versions import counts_in_words, question_files, show_checks
@@ -194,27 +195,16 @@ def show_leaderboard(workspace: Workspace, options: Namespace, screen: Screen) -
 
 
 def export(workspace: Workspace, options: Namespace, screen: Screen) -> dict[str, Any]:
-    """A dataset's kept rows in any format, or the votes as they were given."""
-    if options.what == "raw" and (options.format or options.split != "all"):
-        raise InvalidInput("Votes as they were given have no format and no split. Leave out --what raw, or the others.")
+    """A dataset's kept rows in any format, or the votes as rows for preference trainers or as they were given."""
+    if of_votes(options):
+        return export_votes(workspace, options, screen)
     if options.format:
         return _export_format(workspace, options, screen)
-    if options.what == "raw":
-        lines = [
-            json.dumps(
-                {"battle": battle.__dict__ | {"decoding": battle.decoding.__dict__}, "vote": vote.__dict__},
-                ensure_ascii=False,
-            )
-            for battle, vote in workspace.store.voted_battles()
-        ]
-        if not lines:
-            raise InvalidInput("There is no vote yet, so there is nothing to export. Vote in the Arena first.")
-    else:
-        version = workspace.store.dataset(options.dataset) if options.dataset else _newest(workspace)
-        rows = kept_rows(workspace.store, version, options.split)
-        lines = list(datasets.export_rows(rows, task_named(version.task)))
-        if not lines:
-            raise InvalidInput(f'{version.title} has no row in the split "{options.split}". Choose another --split.')
+    version = workspace.store.dataset(options.dataset) if options.dataset else _newest(workspace)
+    rows = kept_rows(workspace.store, version, options.split)
+    lines = list(datasets.export_rows(rows, task_named(version.task)))
+    if not lines:
+        raise InvalidInput(f'{version.title} has no row in the split "{options.split}". Choose another --split.')
     _writable(options.out).write_text("\n".join(lines) + "\n", encoding="utf-8")
     screen.say(f"{len(lines)} rows written to {options.out}.")
     return {"rows": len(lines), "out": options.out}

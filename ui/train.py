@@ -10,6 +10,7 @@ from engine.records import Job
 from engine.training import TrainingConfig, with_preset
 from engine.workspace import Workspace
 from ui.commands import watch_job
+from ui.preferences import started_on_votes
 from ui.runs import SAMPLE_HEAD, best_and_worst, card_of, everyday_words, samples_of
 from ui.terminal import Screen
 
@@ -24,7 +25,10 @@ def train(workspace: Workspace, options: Namespace, screen: Screen) -> dict[str,
         found = workspace.estimate(config, options.parent or "")
         screen.say(str(found))
         return {"estimate": {**found.__dict__, "fits": found.fits}}
-    job = workspace.update(config, options.parent) if options.parent else workspace.train(config)
+    if config.method != "sft":
+        job = started_on_votes(workspace, config, options.parent or "", screen)
+    else:
+        job = workspace.update(config, options.parent) if options.parent else workspace.train(config)
     screen.say(f"{job.title}, as job {job.id}. Ctrl-C stops it and keeps what is learned.")
     ended = _watched(job, screen)
     if options.trial and ended["state"] == "stopped":
@@ -47,6 +51,9 @@ def _config(options: Namespace) -> TrainingConfig:
         seed=options.seed,
         method=options.method,
         mode=options.mode,
+        launcher=options.launcher,
+        workers=options.workers,
+        accelerate_config=options.accelerate_config and str(Path(options.accelerate_config).resolve()),
         trial=options.trial,
         four_bit=options.four_bit,
         gradient_checkpointing=options.gradient_checkpointing,

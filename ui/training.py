@@ -5,15 +5,26 @@ from typing import Any
 import gradio as gr
 
 from engine.errors import InvalidInput
+from engine.preferring import FEWEST_VOTES
 from engine.presets import PRESETS, PURPOSE, Preset
 from engine.records import Mode
-from engine.training import TrainingConfig, with_preset
+from engine.training import Method, TrainingConfig, with_preset
 from engine.workspace import Workspace
 from ui.ask import MODES
-from ui.errors import handles
+from ui.errors import handles, tell
 from ui.journey import Part, note, nothing_yet
+from ui.preferences import account_of
 from ui.training_live import build_live, on_resume
 
+METHODS = [
+    ("The dataset's rows", "sft"),
+    ("Votes, in pairs: DPO", "dpo"),
+    ("Votes, one by one: KTO", "kto"),
+]
+FROM_VOTES = (
+    f"From votes a run goes on from the adapter with the most of them, at the pace of the preset; it takes {FEWEST_VOTES} decided "
+    "votes on that adapter. Votes also come into a dataset's next version, and train it as rows."
+)
 COSTS = [
     (f"{name}, {PURPOSE[name]}: at most {cost['max_minutes']:.0f} minutes or {cost['epochs']:.0f} passes", name)
     for name, cost in PRESETS.items()
@@ -35,6 +46,7 @@ def build(workspace: Workspace) -> Part:
             dataset = gr.Dropdown([], label="Dataset version", allow_custom_value=True, min_width=240)
             adapter = gr.Textbox(label="Name of the adapter", max_lines=1, min_width=240)
         preset = gr.Radio(COSTS, value="balanced", label="Preset")
+        method = gr.Radio(METHODS, value="sft", label="What it learns from", info=FROM_VOTES)
         mode = gr.Radio(MODES, value="closed", label="How it learns to answer")
         with gr.Accordion("Advanced", open=False):
             with gr.Row():
@@ -50,22 +62,36 @@ def build(workspace: Workspace) -> Part:
             start = gr.Button("Start training", variant="primary")
         estimate = gr.HTML(padding=False, elem_id="train-estimate")
     live = build_live(workspace)
-    form = [dataset, adapter, preset, seed, steps, mode, trial]
+    form = [dataset, adapter, preset, seed, steps, mode, trial, method]
 
     def config_of(
-        title: str | None, name: str, cost: Preset, number: float | None, most: float | None, how: Mode, first: bool
+        title: str | None,
+        name: str,
+        cost: Preset,
+        number: float | None,
+        most: float | None,
+        how: Mode,
+        first: bool,
+        way: Method,
     ) -> TrainingConfig:
         if not title:
             raise InvalidInput("Choose a dataset version first.")
         extra = {"max_steps": int(most)} if most else {}
         settings = {"adapter": name.strip(), "dataset": title, "seed": int(number or 0), "mode": how, "trial": first}
-        return with_preset(cost, **settings, **extra)
+        return with_preset(cost, **settings, **extra, method=way)
 
     @handles(ask.click, inputs=form, outputs=estimate, api_name="estimate", concurrency_limit=1)
     def take(
-        title: str | None, name: str, cost: Preset, number: float | None, most: float | None, how: Mode, first: bool
+        title: str | None,
+        name: str,
+        cost: Preset,
+        number: float | None,
+        most: float | None,
+        how: Mode,
+        first: bool,
+        way: Method,
     ) -> str:
-        return note(f"{workspace.estimate(config_of(title, name or 'unnamed', cost, number, most, how, first))}")
+        return note(f"{workspace.estimate(config_of(title, name or 'unnamed', cost, number, most, how, first, way))}")
 
     @handles(start.click, inputs=form, outputs=[live.run, *live.outputs], api_name="train", concurrency_limit=1)
     def begin(
@@ -76,8 +102,14 @@ def build(workspace: Workspace) -> Part:
         most: float | None,
         how: Mode,
         first: bool = False,
+        way: Method = "sft",
     ) -> dict[Any, Any]:
-        return live.chosen(workspace.train(config_of(title, name, cost, number, most, how, first)))
+        config = config_of(title, name, cost, number, most, how, first, way)
+        if config.method == "sft":
+            return live.chosen(workspace.train(config))
+        job, found = workspace.prefer(config)
+        tell(account_of(config, found))
+        return live.chosen(job)
 
     go_on = on_resume(live)
     dataset.input(
