@@ -199,7 +199,7 @@ def test_a_second_training_waits_and_starts_by_itself_and_its_name_is_taken_mean
     for taken in ("leave", "second"):
         with pytest.raises(InvalidInput, match=f"will make an adapter called {taken}. Choose another name"):
             start_training(config(base, adapter=taken, **quick), rows(), **places)
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 400
     while jobs.read_job(Path(second.folder)).state != "done":
         assert time.monotonic() < deadline, "waited in vain"
         time.sleep(0.1)
