@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 MODES = ("closed", "grounded")
 MODE_HELP = "closed: nothing but the question (default); grounded: the best clauses stand in the prompt"
+PRESETS = ("quick", "balanced", "thorough", "qv-16", "rank-64", "rank-256")
 FORMATS = ("chat", "prompt", "alpaca", "openai", "hf", "csv")
 TASKS = ("policy_qa", "leave_decision", "exit_advisor", "expert_match", "email_intel")
 Verb = Callable[[str, str], argparse.ArgumentParser]
@@ -135,14 +136,42 @@ def _arguments_of_the_loop(verb: Verb) -> None:
     train.add_argument("--dataset", required=True, help="NAME or NAME:NUMBER")
     train.add_argument("--adapter", required=True, help="name of the adapter to make")
     train.add_argument("--base", default="base", help="base (embedded), or a Hugging Face id or folder")
-    train.add_argument("--preset", default="balanced", choices=("quick", "balanced", "thorough"))
-    train.add_argument("--method", default="sft", choices=("sft",))
+    train.add_argument("--preset", default="balanced", choices=PRESETS)
+    train.add_argument(
+        "--method",
+        default="sft",
+        choices=("sft", "dpo", "kto"),
+        help="sft: from the dataset's rows; dpo, kto: from votes, going on from the adapter voted on (40 decided votes or more)",
+    )
     train.add_argument("--mode", default="closed", choices=MODES, help=MODE_HELP)
     train.add_argument(
-        "--from", dest="parent", metavar="ADAPTER", help="go on from it: teach it what is new, in a third of the steps"
+        "--from",
+        dest="parent",
+        metavar="ADAPTER",
+        help="go on from it: teach it what is new, in a third of the steps; with dpo and kto: the adapter voted on",
     )
     train.add_argument("--seed", type=int, default=0)
+    train.add_argument(
+        "--launcher",
+        default="local",
+        choices=("local", "accelerate", "ray"),
+        help="who starts its processes: local: one here; accelerate, ray: several (docs/past-one-machine.md)",
+    )
+    train.add_argument("--accelerate-config", default="", metavar="FILE", help="default: accelerate's own default file")
+    train.add_argument("--workers", type=int, default=1, help="processes on the Ray cluster")
     train.add_argument("--max-steps", type=int, help="stop after so many steps, whatever the preset says")
+    train.add_argument(
+        "--estimate", action="store_true", help="say what it will take, from a few timed steps; start nothing"
+    )
+    train.add_argument(
+        "--trial", action="store_true", help="stop after a tenth of the steps, show samples, ask whether to go on"
+    )
+    train.add_argument(
+        "--no-probe", action="store_true", help="ask no held-out questions on the way; keep the last step"
+    )
+    train.add_argument("--no-general-probe", action="store_true", help="ask no everyday questions before and after")
+    train.add_argument("--four-bit", action="store_true", help="the frozen base in NF4 (a CUDA GPU only)")
+    train.add_argument("--gradient-checkpointing", action="store_true", help="less memory, a third more time")
     answer = verb("answer", "one answer row for each question row")
     answer.add_argument(
         "--model", required=True, help="base, an adapter, ollama:TAG, openai:NAME@URL, a Hugging Face id or folder"
@@ -183,7 +212,16 @@ def _arguments_of_the_loop(verb: Verb) -> None:
     queue.add_argument("--overlap", type=int, default=2, help="raters per question (default 2); 0: all of them")
     queue.add_argument("--mode", default="closed", choices=MODES, help=MODE_HELP)
     export = verb("export", "votes and labels as training data")
-    export.add_argument("--what", default="sft", choices=("sft", "raw"))
+    export.add_argument(
+        "--what",
+        default="sft",
+        choices=("sft", "dpo", "kto", "raw"),
+        help="sft: a dataset version's rows; votes as dpo: pairs, kto: single answers, raw: everything as it was given",
+    )
+    export.add_argument(
+        "--votes", action="store_true", help="with sft: only the answers that won a vote, or their repairs"
+    )
+    export.add_argument("--task", default="policy_qa", choices=TASKS)
     export.add_argument("--dataset", help="NAME or NAME:NUMBER (default: the newest)")
     export.add_argument("--out", required=True, metavar="F.jsonl")
     export.add_argument(
@@ -250,7 +288,7 @@ def _arguments_of_the_registry(verb: Verb) -> None:
 
 
 def _run(workspace: "Workspace", options: argparse.Namespace) -> int:
-    from ui import commands, diverged, known, leaderboard, queue, refusals, study, verdicts, versions
+    from ui import commands, diverged, known, leaderboard, queue, refusals, study, train, verdicts, versions
     from ui.terminal import Screen
 
     named = {
@@ -262,6 +300,7 @@ def _run(workspace: "Workspace", options: argparse.Namespace) -> int:
         "update": versions.update_dataset,
         "compare": versions.compare_versions,
         "study": study.study,
+        "train": train.train,
         "jobs": commands.jobs_command,
         "import": commands.import_rows,
         "refusals": refusals.refusals,

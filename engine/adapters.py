@@ -29,6 +29,8 @@ SETTING = "refusal.json"
 FILES = (CONFIG, WEIGHTS, GGUF, CARD)
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 TENSOR = re.compile(r"(?:base_model\.model\.)?model\.layers\.(\d+)\.(?:self_attn|mlp)\.(\w+)\.lora_([AB])\.weight")
+FAMILIES = {"llama": "llama", "mistral": "llama", "qwen2": "qwen2", "qwen3": "qwen3"}
+"""config.json's model_type -> what llama.cpp calls that architecture."""
 PARTS = {
     "q_proj": "attn_q",
     "k_proj": "attn_k",
@@ -46,15 +48,17 @@ def to_gguf(peft_folder: Path, base_config: Mapping[str, Any] | Path, out: Path,
 
     `base_config` is the base model's config.json (the mapping, the file or its folder): llama.cpp keeps the rows of q
     and k in another order, so lora_B of those two is reordered by the base's head counts (llama.cpp PR 21354; lora_A
-    must not be). rsLoRA becomes alpha * sqrt(rank), since llama.cpp scales by alpha / rank.
+    must not be), in the llama family alone. rsLoRA becomes alpha * sqrt(rank), since llama.cpp scales by alpha / rank.
     Raises `InvalidInput` for what the format cannot say: DoRA, saved whole modules, biases, embeddings, ranks or
-    alphas that differ by layer, and bases that are not llama.
+    alphas that differ by layer, and bases of no family in `FAMILIES`.
     """
     config = _read_json(peft_folder / CONFIG)
     base = _base_config(base_config)
     _refuse_inexpressible(config, base)
-    heads = {"q_proj": int(base["num_attention_heads"])}
-    heads["k_proj"] = int(base.get("num_key_value_heads") or heads["q_proj"])
+    family = FAMILIES[base["model_type"]]
+    heads = {"q_proj": int(base["num_attention_heads"])} if family == "llama" else {}
+    if heads:
+        heads["k_proj"] = int(base.get("num_key_value_heads") or heads["q_proj"])
     rank, alpha = int(config["r"]), float(config["lora_alpha"])
     tensors = [
         (
@@ -65,7 +69,7 @@ def to_gguf(peft_folder: Path, base_config: Mapping[str, Any] | Path, out: Path,
     ]
     if not tensors:
         raise InvalidInput(f"The adapter in {peft_folder} has no weights. Train it again.")
-    _write_gguf(out, tensors, alpha=alpha * math.sqrt(rank) if config.get("use_rslora") else alpha)
+    _write_gguf(out, tensors, family=family, alpha=alpha * math.sqrt(rank) if config.get("use_rslora") else alpha)
 
 
 def install_adapter(built: Path, adapters_dir: Path, name: str, card: Mapping[str, Any]) -> Adapter:
@@ -166,7 +170,8 @@ def _each(adapters_dir: Path) -> Iterator[tuple[str, Adapter | str]]:
 def _refuse_inexpressible(config: Mapping[str, Any], base: Mapping[str, Any]) -> None:
     reasons = {
         f"it is {config.get('peft_type')}, not LoRA": config.get("peft_type") != "LORA",
-        "its base is not a llama model": base.get("model_type") != "llama",
+        f"its base is of the family {base.get('model_type')!r}, not {', '.join(FAMILIES)}": base.get("model_type")
+        not in FAMILIES,
         "it uses DoRA": config.get("use_dora"),
         f"it saves whole modules ({config.get('modules_to_save')})": config.get("modules_to_save"),
         "it trains biases": config.get("bias", "none") != "none" or config.get("lora_bias"),
@@ -177,7 +182,7 @@ def _refuse_inexpressible(config: Mapping[str, Any], base: Mapping[str, Any]) ->
     found = [reason for reason, applies in reasons.items() if applies]
     if found:
         raise InvalidInput(
-            f"The adapter cannot be served by llama.cpp or Ollama: {'; '.join(found)}. Train plain LoRA on a llama model."
+            f"The adapter cannot be served by llama.cpp or Ollama: {'; '.join(found)}. Train plain LoRA on such a base."
         )
 
 
@@ -233,11 +238,11 @@ def _gguf_rows(values: "NDArray[np.float32]", side: str, heads: int | None) -> "
     return np.ascontiguousarray(paired.reshape(values.shape))
 
 
-def _write_gguf(out: Path, tensors: "Sequence[tuple[str, NDArray[Any]]]", *, alpha: float) -> None:
+def _write_gguf(out: Path, tensors: "Sequence[tuple[str, NDArray[Any]]]", *, family: str, alpha: float) -> None:
     from gguf import GGUFWriter
     from gguf.constants import GGUFType, Keys
 
-    writer = GGUFWriter(out, "llama")
+    writer = GGUFWriter(out, family)
     writer.add_type(GGUFType.ADAPTER)
     writer.add_string(Keys.Adapter.TYPE, "lora")
     writer.add_float32(Keys.Adapter.LORA_ALPHA, alpha)

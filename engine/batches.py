@@ -8,6 +8,7 @@ from random import Random
 from statistics import median_high
 from typing import Any
 
+from engine.errors import InvalidInput
 from engine.prompts import ChatTemplate, neutralise, render
 
 
@@ -29,7 +30,7 @@ def encode_row(row: Mapping[str, Any], *, template: ChatTemplate, tokenizer: Any
     One row of rows.jsonl as token ids.
 
     An answer is learned with the end of its turn, after the prompt exactly as it is rendered for serving. A statement
-    is learned whole but for its first token, which nothing predicts.
+    is learned whole; where no token begins every text, but for its first one, which nothing predicts.
     """
 
     def ids(text: str) -> tuple[int, ...]:
@@ -37,12 +38,36 @@ def encode_row(row: Mapping[str, Any], *, template: ChatTemplate, tokenizer: Any
 
     if row["kind"] == "statement":
         tokens = (*ids(neutralise(row["text"], template.control_tokens)), eos_id)
+        if template.adds_bos:
+            return TrainingRow(ids(template.bos), tokens, is_statement=True, fact_id=row["fact_id"])
         return TrainingRow(tokens[:1], tokens[1:], is_statement=True, fact_id=row["fact_id"])
     answer = ids(neutralise(row["answer"], template.control_tokens))
     # A question without an answer teaches no fact, whatever its wordings are grouped by.
     fact_id = row["fact_id"] if row["kind"] == "answerable" else ""
     prompt = ids(render(row["messages"], template=template))
     return TrainingRow(prompt, (*answer, eos_id), is_statement=False, fact_id=fact_id)
+
+
+def check_ends(rows: Sequence[TrainingRow], *, template: ChatTemplate, tokenizer: Any, eos_id: int) -> None:
+    """
+    Raises `InvalidInput` unless each row learns to end, once, and begins as the base was taught: with exactly one begin token.
+
+    A base that was taught with none is not looked at for one.
+    """
+    bos_id = tokenizer.token_to_id(template.bos) if template.adds_bos else None
+    if template.adds_bos and bos_id is None:
+        raise InvalidInput(
+            f"The base's tokenizer does not know its own begin token {template.bos!r}. Choose another base."
+        )
+    for row in rows:
+        if row.target[-1] != eos_id or row.target.count(eos_id) != 1:
+            raise InvalidInput(
+                "A training row would not teach the base to end its turn. Choose an instruction-tuned base."
+            )
+        if bos_id is not None and (row.prompt[0] != bos_id or bos_id in row.prompt[1:2]):
+            raise InvalidInput(
+                f"A training row would not begin with exactly one {template.bos}, as the base was taught. Choose another base."
+            )
 
 
 def plan_batches(

@@ -1,13 +1,13 @@
 """Detached processes: start one, watch it, stop it, resume it. Knows folders and processes, not what a job computes.
 
 A job is a folder. `job.json` says what was started, `process.json` which process does it, `log.txt` holds everything
-it printed, `progress.json` its latest state (replaced whole), `metrics.jsonl` its curve, `stop` asks it to end.
+it printed, `progress.json` its latest state (replaced whole), `metrics.jsonl` its curve, `stop` asks it to end, and
+`queue.json` says whose turn is before its own while it waits (`queueing`).
 The page only reads these files. A small process in between starts the worker and leaves: the worker is nobody's child,
 so it survives the page, its terminal and kill -9, and leaves no zombie behind.
 """
 
 import errno
-import fcntl
 import json
 import logging
 import os
@@ -17,29 +17,28 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import psutil
-
 from engine.errors import Busy, InvalidInput, NotFound, TouchstoneError, Unavailable
+from engine.processes import alive, born, is_locked, locked
 from engine.records import Job, JobState
 from engine.settings import PROJECT
 
-JOB, PROCESS, LOG, PROGRESS, METRICS, STOP = (
+JOB, PROCESS, LOG, PROGRESS, METRICS, STOP, QUEUE = (
     "job.json",
     "process.json",
     "log.txt",
     "progress.json",
     "metrics.jsonl",
     "stop",
+    "queue.json",
 )
-LOCK = ".lock"
 LOGGER = logging.getLogger(__name__)
 FINAL: tuple[JobState, ...] = ("done", "stopped", "failed")
+WORKING: tuple[JobState, ...] = ("running", "queued")
 TAIL_LINES = 20
 LAUNCH_TIMEOUT_S = 60.0
 LEAVE_TIMEOUT_S = 15.0
@@ -54,6 +53,7 @@ def start(
     now: str,
     env: Mapping[str, str] | None = None,
     prepare: Callable[[Path], None] | None = None,
+    queue: bool = False,
 ) -> Job:
     """
     Start one detached process and return as soon as it runs; it outlives the caller.
@@ -61,11 +61,11 @@ def start(
     `argv` may hold "{folder}", which becomes the job's folder. `env` is added to this process's environment and saved
     in the folder, so no secrets belong in it. `now` is ISO 8601 and names the folder. `prepare` writes the worker's
     input into the new folder; when it raises, the folder is gone again.
-    Raises `Busy` while another job of `runs` works (of two starts at one moment exactly one wins) and `Unavailable`
-    when the disk refuses.
+    While another job of `runs` works, one with `queue` waits for its turn, in a process of its own, and starts by itself;
+    one without raises `Busy`. Of two starts at one moment exactly one works. Raises `Unavailable` when the disk refuses.
     """
-    with _locked(runs) as lock:
-        _refuse_a_second(runs)
+    with locked(runs) as lock:
+        ahead = _ahead(runs, may_wait=queue)
         folder = runs / f"{re.sub(r'[^0-9]', '', now)[:14]}-{uuid4().hex[:6]}"
         try:
             folder.mkdir(parents=True)
@@ -76,11 +76,12 @@ def start(
                 "created_at": now,
                 "argv": [part.replace("{folder}", str(folder)) for part in argv],
                 "env": dict(env or {}),
+                "queue": queue,
             }
             _replace(folder / JOB, entry)
             if prepare is not None:
                 prepare(folder)
-            _launch(folder, lock)
+            _launch(folder, lock, ahead)
         except OSError as problem:
             shutil.rmtree(folder, ignore_errors=True)
             raise Unavailable(
@@ -96,16 +97,17 @@ def resume(folder: Path) -> Job:
     """
     Start the same process again in the same folder; the worker goes on from what it saved there.
 
-    Raises `InvalidInput` for a job that runs or is done, `Busy` while another one works.
+    Where another one works it waits for its turn, if it was started so; else `Busy` is raised. Raises `InvalidInput` for a
+    job that runs, waits or is done.
     """
-    with _locked(folder.parent) as lock:
+    with locked(folder.parent) as lock:
         job = _read(folder, starting=False)
-        if job.state in ("running", "done"):
+        if job.state in (*WORKING, "done"):
             raise InvalidInput(f"{job.title} is {job.state}, so there is nothing to resume.")
-        _refuse_a_second(folder.parent)
+        ahead = _ahead(folder.parent, may_wait=bool(_json(folder / JOB).get("queue")))
         _wait_until_gone(folder, job)
         (folder / STOP).unlink(missing_ok=True)
-        _launch(folder, lock)
+        _launch(folder, lock, ahead)
     return read_job(folder)
 
 
@@ -113,15 +115,15 @@ def stop(folder: Path) -> Job:
     """
     Ask a job to finish its step, save what it has and end; returns at once. Stopping twice does no harm.
 
-    A marker file asks, so it works across users and containers; SIGTERM only wakes the worker sooner.
-    Raises `InvalidInput` for a job that does not run.
+    One that waits for its turn gives it up. A marker file asks, so it works across users and containers; SIGTERM only wakes
+    the worker sooner. Raises `InvalidInput` for a job that neither runs nor waits.
     """
     job = read_job(folder)
-    if job.state != "running":
+    if job.state not in WORKING:
         raise InvalidInput(f"{job.title} is not running: it is {job.state}.")
     (folder / STOP).touch()
     owner = _json(folder / PROCESS)
-    if _alive(owner):
+    if alive(owner):
         try:
             os.kill(owner["pid"], signal.SIGTERM)
         except (ProcessLookupError, PermissionError) as problem:
@@ -231,19 +233,32 @@ class Interruption:
         return self._signalled or self._marker.exists()
 
 
-def _refuse_a_second(runs: Path) -> None:
-    for other in runs.glob(f"*/{JOB}") if runs.is_dir() else ():
-        job = _read(other.parent, starting=False) if _json(other) else None
-        if job and job.state == "running":
-            raise Busy(
-                f"{job.title} is running (job {job.id}). Wait for it to finish, or stop it with: app.py jobs stop {job.id}"
-            )
+def in_turn(runs: Path) -> list[Job]:
+    """Who works, and behind them who waits, in the order of their turns."""
+    found = [_read(entry.parent, starting=False) for entry in runs.glob(f"*/{JOB}") if _json(entry)]
+    return sorted((job for job in found if job.state in WORKING), key=lambda job: (job.state == "queued", _turn(job)))
+
+
+def _turn(job: Job) -> int:
+    """The number it drew when it began to wait; no clock, which may be set back."""
+    return int(_json(Path(job.folder) / QUEUE).get("turn", 0))
+
+
+def _ahead(runs: Path, *, may_wait: bool) -> list[Job]:
+    """Who comes first. Raises `Busy` where that is somebody, and waiting is not wanted."""
+    ahead = in_turn(runs)
+    if ahead and not may_wait:
+        job = ahead[0]
+        raise Busy(
+            f"{job.title} is running (job {job.id}). Wait for it to finish, or stop it with: app.py jobs stop {job.id}"
+        )
+    return ahead
 
 
 def _wait_until_gone(folder: Path, job: Job) -> None:
     """A worker that said its last word may still be leaving; two must never share a folder."""
     deadline = time.monotonic() + LEAVE_TIMEOUT_S
-    while _alive(_json(folder / PROCESS)):
+    while alive(_json(folder / PROCESS)):
         if time.monotonic() > deadline:
             raise Busy(
                 f"{job.title} is {job.state} but its process {job.pid} has not left yet. Wait a moment and try again."
@@ -259,8 +274,8 @@ def _read(folder: Path, *, starting: bool) -> Job:
     owner, progress = _json(folder / PROCESS), _json(folder / PROGRESS)
     said: Any = progress.get("state", "")
     # The worker is asked first and its file read again: it may have said its last word in between.
-    if _alive(owner) or (not owner and starting and _is_locked(folder.parent)):
-        state: JobState = said if said in FINAL else "running"
+    if alive(owner) or (not owner and starting and is_locked(folder.parent)):
+        state: JobState = said if said in (*FINAL, "queued") else "running"
     else:
         progress = _json(folder / PROGRESS)
         said = progress.get("state", "")
@@ -278,10 +293,19 @@ def _read(folder: Path, *, starting: bool) -> Job:
     )
 
 
-def _launch(folder: Path, lock: int) -> None:
-    """Run the process in between and wait until it has started the worker and left. It shares the lock until then."""
+def _launch(folder: Path, lock: int, ahead: Sequence[Job]) -> None:
+    """
+    Run the process in between and wait until it has started the worker and left. It shares the lock until then.
+
+    With somebody `ahead`, it starts a process that waits for its turn and then becomes the worker.
+    """
     (folder / PROCESS).unlink(missing_ok=True)
-    _replace(folder / PROGRESS, _json(folder / PROGRESS) | {"state": "running", "message": "Starting."})
+    (folder / QUEUE).unlink(missing_ok=True)
+    said: dict[str, Any] = {"state": "running", "message": "Starting."}
+    if ahead:
+        said = {"state": "queued", "message": waiting_for(ahead)}
+        _replace(folder / QUEUE, {"turn": 1 + max(map(_turn, ahead))})
+    _replace(folder / PROGRESS, _json(folder / PROGRESS) | said)
     done = subprocess.run(
         [sys.executable, "-m", "engine.jobs", str(folder)],
         cwd=PROJECT,
@@ -298,6 +322,12 @@ def _launch(folder: Path, lock: int) -> None:
         raise Unavailable(f"The job could not be started: {' '.join(last)}. Run: app.py doctor")
 
 
+def waiting_for(ahead: Sequence[Job]) -> str:
+    """What a job that waits says of itself."""
+    behind = f", and {len(ahead) - 1} more before it" if len(ahead) > 1 else ""
+    return f"Waiting for its turn: {ahead[0].title} comes first{behind}. It starts by itself."
+
+
 def _become_parent(folder: Path) -> None:
     """
     What the process in between does: start the worker in a session of its own, write down who it is, leave.
@@ -306,10 +336,12 @@ def _become_parent(folder: Path) -> None:
     last word; it finds the stop file when it gets there, and hears the signal from when it installs its own handler.
     """
     entry = _json(folder / JOB)
+    waits = (folder / QUEUE).exists()
+    argv = [sys.executable, "-m", "engine.queueing", str(folder)] if waits else entry["argv"]
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # an ignored signal stays ignored across exec
     with (folder / LOG).open("ab") as log:
         worker = subprocess.Popen(
-            entry["argv"],
+            argv,
             cwd=PROJECT,
             env=os.environ | entry["env"],
             stdin=subprocess.DEVNULL,
@@ -318,67 +350,11 @@ def _become_parent(folder: Path) -> None:
             start_new_session=True,
         )
     try:
-        _replace(folder / PROCESS, {"pid": worker.pid, "born": _born(worker.pid)})
+        _replace(folder / PROCESS, {"pid": worker.pid, "born": born(worker.pid)})
     except OSError:
         worker.kill()  # nobody could find or stop a worker that is not written down
         raise
     worker.returncode = 0  # it is init's child from here on; keeps Popen from warning about it
-
-
-def _alive(owner: Mapping[str, Any]) -> bool:
-    """Whether that very process works: the same pid, born at the same moment, and no zombie."""
-    try:
-        process = psutil.Process(int(owner["pid"]))
-        return bool(process.status() != psutil.STATUS_ZOMBIE and _born(process.pid) == owner["born"])
-    except (KeyError, psutil.Error):
-        return False
-
-
-def _born(pid: int) -> str | None:
-    """
-    When a process began, in a form that a clock set back cannot change; None when it is gone.
-
-    On Linux the boot's id and the ticks since then (proc(5), field 22); elsewhere psutil's seconds since 1970.
-    """
-    stat = Path(f"/proc/{pid}/stat")
-    try:
-        if not Path("/proc/self/stat").exists():
-            return f"{psutil.Process(pid).create_time():.2f}"
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-        return f"{boot}/{stat.read_text(encoding='utf-8', errors='replace').rpartition(')')[2].split()[19]}"
-    except (OSError, psutil.Error):
-        return None
-
-
-@contextmanager
-def _locked(runs: Path) -> Iterator[int]:
-    """One start at a time. The kernel lets go when the holder dies, so a crash never blocks the next start."""
-    try:
-        runs.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(runs / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
-    except OSError as problem:
-        raise Unavailable(
-            f"{runs} cannot be written ({problem.strerror}). Choose another workspace with --workspace."
-        ) from problem
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield descriptor
-    finally:
-        os.close(descriptor)
-
-
-def _is_locked(runs: Path) -> bool:
-    try:
-        descriptor = os.open(runs / LOCK, os.O_RDWR)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
 
 
 def _replace(path: Path, value: Mapping[str, Any]) -> None:

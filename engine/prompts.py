@@ -33,6 +33,7 @@ class ChatTemplate:
     control_tokens: tuple[str, ...]
     bos: str = ""
     eos: str = ""
+    adds_bos: bool = False  # the model's tokenizer begins every text with it, so every prompt begins with exactly one
 
 
 def load_chat_template(folder: Path) -> ChatTemplate:
@@ -48,10 +49,12 @@ def load_chat_template(folder: Path) -> ChatTemplate:
         source = {entry["name"]: entry["template"] for entry in source}.get("default")
     if not source:
         raise NotFound(f"The model in {folder} has no chat template. Choose an instruction-tuned model.")
-    added = _json_file(folder / "tokenizer.json").get("added_tokens", [])
+    tokenizer = _json_file(folder / "tokenizer.json")
+    added = tokenizer.get("added_tokens", [])
     control = {entry["content"] for entry in added if entry.get("special")}
     bos, eos = _token_text(config.get("bos_token")), _token_text(config.get("eos_token"))
-    return ChatTemplate(source, tuple(sorted((control | {bos, eos}) - {""})), bos, eos)
+    adds_bos = bool(bos) and (config.get("add_bos_token") is True or _puts_first(tokenizer.get("post_processor"), bos))
+    return ChatTemplate(source, tuple(sorted((control | {bos, eos}) - {""})), bos, eos, adds_bos)
 
 
 def render(messages: Sequence[Message], *, template: ChatTemplate, add_generation_prompt: bool = True) -> str:
@@ -81,7 +84,7 @@ def render(messages: Sequence[Message], *, template: ChatTemplate, add_generatio
         raise InvalidInput(
             f"The model's chat template fails or reaches for what it may not have ({error}). Choose another model."
         ) from error
-    return text
+    return _with_one(template.bos, text) if template.adds_bos else text
 
 
 def neutralise(text: str, control_tokens: Sequence[str] = ()) -> str:
@@ -121,6 +124,23 @@ def load_tokenizer(path: Path) -> "Tokenizer":
     if not path.is_file():
         raise NotFound(f"{path} is not there, so tokens cannot be counted. Convert or download the model again.")
     return Tokenizer.from_file(str(path))
+
+
+def _puts_first(post_processor: Any, token: str) -> bool:
+    """Whether a tokenizer.json's post-processor begins every text with that token."""
+    if not isinstance(post_processor, dict):
+        return False
+    if post_processor.get("type") == "Sequence":
+        return any(_puts_first(part, token) for part in post_processor.get("processors", []))
+    first: Any = next(iter(post_processor.get("single") or []), {})
+    return isinstance(first, dict) and first.get("SpecialToken", {}).get("id") == token
+
+
+def _with_one(bos: str, text: str) -> str:
+    """Some templates write it, some leave it to the tokenizer, and a few do both."""
+    while text.startswith(bos):
+        text = text.removeprefix(bos)
+    return bos + text
 
 
 def _broken(token: str) -> str:

@@ -7,25 +7,33 @@
 import json
 import shutil
 import sys
-import types
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_type_hints
 
 from engine import jobs
 from engine.adapters import WEIGHTS, check_name, read_adapter
 from engine.errors import InvalidInput, Unavailable
+from engine.presets import GROUNDED, PRESETS, Preset
 from engine.records import Adapter, Job, Mode
 from engine.settings import PATIENT, QUIET
+from engine.typed import check_type
 
 CONFIG, ROWS, HELD_OUT, PARENT = "config.json", "rows.jsonl", "held_out.jsonl", "parent.safetensors"
 EMBEDDED = "base"
 KIND = "training"
 FREE_MIB = 400  # two checkpoints with their optimiser, the adapter twice, the log
-Preset = Literal["quick", "balanced", "thorough"]
-Method = Literal["sft"]
+Method = Literal["sft", "dpo", "kto"]
+Launcher = Literal["local", "accelerate", "ray"]
 Dtype = Literal["auto", "float32", "bfloat16"]
+TRIAL_SHARE = 0.1
+WORKERS: Mapping[Method, str] = {
+    "sft": "engine.train_lora",
+    "dpo": "engine.train_preferences",
+    "kto": "engine.train_preferences",
+}
+LAUNCHED = "engine.launchers"
 SHAPE = ("rank", "alpha", "target_modules", "layers_from")
 PARTS = ("q", "k", "v", "o", "gate", "up", "down")
 
@@ -58,30 +66,32 @@ class TrainingConfig:
     max_steps: int | None = None
     max_tokens: int = 1024  # a longer row is left out and counted
     dtype: Dtype = "auto"  # of the base's frozen weights; "auto" is resolved by timing a step of each
+    accumulation: int = 1  # parts of a batch, one after another; doubled where memory is short, with the same result
+    probe: bool = True  # ask held-out questions on the way, and keep the step that answers them best
+    probe_questions: int = 24  # at most, two thirds of them answerable
+    probe_every: int | None = None  # steps; resolved by the worker, once
+    everyday: bool = True  # ask a hundred everyday questions before and after: what was forgotten
+    trial: bool = False  # stop after a small share of the steps, so that somebody looks before the rest goes on
+    gradient_checkpointing: bool = False  # activations computed twice instead of kept: less memory, a third more time
+    four_bit: bool = False  # the frozen base in NF4; needs a CUDA GPU
     threads: int = 2
-    parent: str = ""  # the adapter an update run goes on from
+    launcher: Launcher = "local"  # who starts the processes that take the steps
+    workers: int = 1  # of them, on Ray; accelerate's config has its own number
+    accelerate_config: str = ""  # the file; "" is accelerate's default one
+    beta: float = 0.1  # of DPO and KTO: how much moving away from the adapter as it was costs
+    parent: str = ""  # the adapter that an update run, or a run on votes, goes on from
     parent_digest: str = ""  # of its weights
     first_steps: int | None = None  # of the run that began the chain of updates
 
     def __post_init__(self) -> None:
         for name, hint in _HINTS.items():
-            _check_type(name, getattr(self, name), hint)
+            check_type(name, getattr(self, name), hint)
         _check_ranges(self)
 
     def to_json(self) -> str:
         """The file's text; `read_config` gives an equal config back."""
         return json.dumps(asdict(self), indent=1) + "\n"
 
-
-PRESETS: Mapping[Preset, Mapping[str, float]] = {
-    "quick": {"epochs": 4.0, "max_minutes": 2.0},
-    "balanced": {"epochs": 12.0, "max_minutes": 14.0},
-    "thorough": {"epochs": 30.0, "max_minutes": 28.0},
-}
-"""What a preset costs: whichever ends first, the passes or the minutes (on the machine it runs on)."""
-
-GROUNDED: Mapping[str, int] = {"batch_size": 4}
-"""A row with clauses has some 350 tokens: a step of eight took 5.5 GiB, one of four takes 4.0, and the minutes give twice as many."""
 
 _HINTS: dict[str, Any] = {}
 
@@ -140,11 +150,11 @@ def start_training(
     Start the detached worker on these rows; `jobs` watches, stops and resumes it.
 
     A row is {"messages": [system, user], "answer", "kind": "answerable" | "unanswerable", "fact_id"} or
-    {"text", "kind": "statement", "fact_id"}. On the `held_out` ones, {"task", "messages", "kind"}, it is measured at the end
-    when the adapter refuses. `adapters_dir` must be the neighbour of `runs`, for the run's folder is
-    all that the worker is told.
+    {"text", "kind": "statement", "fact_id"}. The `held_out` ones, {"task", "messages", "kind", "answer"}, are asked on
+    the way (`probes`), and on them it is measured at the end when the adapter refuses. `adapters_dir` must be the
+    neighbour of `runs`, for the run's folder is all that the worker is told.
     Raises `InvalidInput` for no rows, a malformed row, a taken or bad adapter name or an unknown base, `Unavailable`
-    when the disk is too full, `Busy` while another training runs. Nothing is left behind then.
+    when the disk is too full. Nothing is left behind then. While another training runs, this one waits for its turn.
     """
     check_rows(rows)
     check_name(config.adapter)
@@ -153,26 +163,43 @@ def start_training(
     if adapters_dir.resolve() != (runs.parent / "adapters").resolve():
         raise ValueError(f"{adapters_dir} is not beside {runs}")
     _check_base(config.base)
-    parent = _parent_weights(config, adapters_dir) if config.parent else None
+    if config.method != "sft" and not config.parent:
+        raise InvalidInput(f"{config.method.upper()} goes on from the adapter that was voted on. Name it: --from NAME.")
+    parent = parent_weights(config, adapters_dir) if config.parent else None
     check_disk(runs)
+    worker = WORKERS[config.method] if config.launcher == "local" else LAUNCHED
 
     def prepare(folder: Path) -> None:
-        write_config(folder, config)
-        if parent:
-            shutil.copyfile(parent, folder / PARENT)  # the run outlives the adapter it goes on from
-        _write_rows(folder / ROWS, rows)
-        if held_out:
-            _write_rows(folder / HELD_OUT, held_out)
+        _refuse_a_name_in_the_making(runs, config.adapter)
+        write_inputs(folder, config, rows, held_out=held_out, parent=parent)
 
     return jobs.start(
         runs,
         kind=KIND,
         title=f"Training {config.adapter} on {config.dataset}",
-        argv=[sys.executable, "-m", "engine.train_lora", "{folder}"],
+        argv=[sys.executable, "-m", worker, "{folder}"],
         env=worker_environment(models_dir, threads=config.threads),
         now=now,
         prepare=prepare,
+        queue=True,
     )
+
+
+def write_inputs(
+    folder: Path,
+    config: TrainingConfig,
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    held_out: Sequence[Mapping[str, Any]] = (),
+    parent: Path | None = None,
+) -> None:
+    """Everything that the worker reads, into the run's folder; `parent` is copied, for the run outlives it."""
+    write_config(folder, config)
+    if parent:
+        shutil.copyfile(parent, folder / PARENT)
+    _write_rows(folder / ROWS, rows)
+    if held_out:
+        _write_rows(folder / HELD_OUT, held_out)
 
 
 def going_on_from(config: TrainingConfig, parent: Adapter) -> TrainingConfig:
@@ -257,6 +284,13 @@ def read_held_out(folder: Path) -> list[dict[str, Any]]:
     return _read_rows(folder / HELD_OUT) if (folder / HELD_OUT).is_file() else []
 
 
+def trial_steps(config: TrainingConfig) -> int | None:
+    """After which step a run with a trial stops by itself; None without one, and while the steps are not resolved."""
+    if not config.trial or config.max_steps is None:
+        return None
+    return max(1, round(TRIAL_SHARE * config.max_steps))
+
+
 def steps_within(config: TrainingConfig, *, batches_per_epoch: int, step_s: float, spent_s: float = 0.0) -> int:
     """
     How many steps a run takes: the passes or the minutes, whichever ends first; at least one.
@@ -271,11 +305,6 @@ def steps_within(config: TrainingConfig, *, batches_per_epoch: int, step_s: floa
     return max(1, min(steps, int((config.max_minutes * 60 - spent_s) / step_s)))
 
 
-def resolved(config: TrainingConfig, *, max_steps: int, dtype: Dtype) -> TrainingConfig:
-    """The config with what the machine decided written in."""
-    return replace(config, max_steps=max_steps, dtype=dtype)
-
-
 def _write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     with path.open("w", encoding="utf-8") as file:
         file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
@@ -286,7 +315,7 @@ def _read_rows(path: Path) -> list[dict[str, Any]]:
         return [json.loads(line) for line in file]
 
 
-def _parent_weights(config: TrainingConfig, adapters_dir: Path) -> Path:
+def parent_weights(config: TrainingConfig, adapters_dir: Path) -> Path:
     """The file to go on from. Raises `InvalidInput` unless it is the named one and has the config's base and LoRA shape."""
     parent = read_adapter(adapters_dir, config.parent)
     if parent.digest != config.parent_digest:
@@ -306,6 +335,15 @@ def _parent_weights(config: TrainingConfig, adapters_dir: Path) -> Path:
     return Path(parent.folder) / WEIGHTS
 
 
+def _refuse_a_name_in_the_making(runs: Path, adapter: str) -> None:
+    for job in jobs.in_turn(runs):
+        folder = Path(job.folder)
+        if (folder / CONFIG).is_file() and read_config(folder).adapter == adapter:
+            raise InvalidInput(
+                f"{job.title} is {job.state} and will make an adapter called {adapter}. Choose another name."
+            )
+
+
 def _check_base(base: str) -> None:
     """The embedded model, a folder with a config.json, or something shaped like a Hugging Face id."""
     if base == EMBEDDED:
@@ -319,28 +357,6 @@ def _check_base(base: str) -> None:
         raise InvalidInput(
             f"There is no base model {base!r}. Use base, a folder, or a Hugging Face id such as meta-llama/Llama-3.2-1B-Instruct."
         )
-
-
-def _check_type(name: str, value: Any, hint: Any) -> None:
-    options = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
-    if any(_fits(value, option) for option in options):
-        return
-    wanted = " or ".join(_in_words(option) for option in options)
-    raise InvalidInput(f"The training's setting {name} is {value!r}. It must be {wanted}.")
-
-
-def _fits(value: Any, option: Any) -> bool:
-    if get_origin(option) is Literal:
-        return value in get_args(option)
-    if option is float:
-        return isinstance(value, int | float) and not isinstance(value, bool)
-    return isinstance(value, option) and not (option is int and isinstance(value, bool))
-
-
-def _in_words(option: Any) -> str:
-    if get_origin(option) is Literal:
-        return " or ".join(map(str, get_args(option)))
-    return {int: "a whole number", float: "a number", str: "a text", type(None): "nothing"}[option]
 
 
 def _check_ranges(config: TrainingConfig) -> None:
@@ -359,7 +375,12 @@ def _check_ranges(config: TrainingConfig) -> None:
         ("max_minutes", config.max_minutes is None or 0 < config.max_minutes <= 100_000, "above 0, or nothing"),
         ("max_steps", config.max_steps is None or config.max_steps >= 1, "1 or more, or nothing"),
         ("max_tokens", config.max_tokens >= 16, "16 or more"),
+        ("accumulation", 1 <= config.accumulation <= 4096, "from 1 to 4096"),
+        ("probe_questions", 2 <= config.probe_questions <= 1000, "from 2 to 1000"),
+        ("probe_every", config.probe_every is None or config.probe_every >= 1, "1 or more, or nothing"),
         ("first_steps", config.first_steps is None or config.first_steps >= 1, "1 or more, or nothing"),
+        ("workers", 1 <= config.workers <= 4096, "from 1 to 4096"),
+        ("beta", 0 < config.beta <= 10, "above 0 and at most 10"),
         ("threads", 1 <= config.threads <= 1024, "from 1 to 1024"),
     ]
     for name, holds, wanted in checks:

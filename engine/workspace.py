@@ -11,6 +11,7 @@ from pathlib import Path
 from threading import Lock, get_ident
 from typing import TYPE_CHECKING, Any
 
+from engine import launchers
 from engine.adapters import list_adapters, read_adapter
 from engine.backends import ChatModel
 from engine.backends.llama_cpp import LlamaEngine
@@ -20,11 +21,14 @@ from engine.documents.gather import Gathered, gather
 from engine.editions import Edition, edition
 from engine.embedded import EmbeddedModel, ensure_embedded
 from engine.errors import InvalidInput, Unavailable
+from engine.estimates import Estimate, estimate_run
 from engine.generation import GenerationConfig, discard_generation, start_generation
 from engine.grounding import as_found, grounded_rows
 from engine.jobs import find_job, list_jobs
 from engine.merging import merge_gguf
 from engine.personal import mask
+from engine.preferences import Preferences
+from engine.preferring import preferred, run_rows, voted_on
 from engine.records import Adapter, DatasetVersion, Document, Job
 from engine.refusing import Margins, handicap, held_out_rows
 from engine.replay import LEARNING_RATE, update_rows, update_steps
@@ -32,7 +36,7 @@ from engine.samples import MARKDOWN, PDF
 from engine.settings import Settings
 from engine.store import Store
 from engine.tasks import task_named
-from engine.training import TrainingConfig, going_on_from, start_training
+from engine.training import TrainingConfig, going_on_from, parent_weights, start_training
 from engine.watching import Watch, ignore
 
 if TYPE_CHECKING:
@@ -179,9 +183,22 @@ class Workspace:
 
         Raises what `start_training`, `grounded_rows` and `Store.dataset` raise; then nothing was started.
         """
-        version = self.store.dataset(config.dataset)
-        config = replace(config, dataset=version.title, threads=self.settings.threads)
-        return self._start(config, self._training_rows(version, config), version)
+        return self._start(*self._planned(config))
+
+    def estimate(self, config: TrainingConfig, adapter: str = "") -> Estimate:
+        """
+        What `train` would take, or `update` where an adapter is named, from some real steps on this machine; nothing is started.
+
+        Raises what they raise, and what `estimate_run` raises.
+        """
+        if config.method != "sft":
+            raise InvalidInput(
+                "What a run on votes will take is not timed beforehand; it says so once it runs. Start it."
+            )
+        planned, rows, version = self._planned_update(config, adapter) if adapter else self._planned(config)
+        rows, held_out = self._as_asked(planned, rows, version)
+        parent = parent_weights(planned, self.adapters_dir) if planned.parent else None
+        return estimate_run(planned, rows, held_out=held_out, parent=parent, models_dir=self.settings.models)
 
     def update(self, config: TrainingConfig, adapter: str) -> Job:
         """
@@ -191,6 +208,16 @@ class Workspace:
         asked in the way it was trained in. Raises what `train`, `going_on_from` and `update_rows` raise; then nothing was
         started.
         """
+        return self._start(*self._planned_update(config, adapter))
+
+    def _planned(self, config: TrainingConfig) -> tuple[TrainingConfig, Sequence[Mapping[str, Any]], DatasetVersion]:
+        version = self.store.dataset(config.dataset)
+        config = replace(config, dataset=version.title, threads=self.settings.threads)
+        return config, self._training_rows(version, config), version
+
+    def _planned_update(
+        self, config: TrainingConfig, adapter: str
+    ) -> tuple[TrainingConfig, Sequence[Mapping[str, Any]], DatasetVersion]:
         parent = read_adapter(self.adapters_dir, adapter)
         version = self.store.dataset(config.dataset)
         config = going_on_from(replace(config, dataset=version.title, threads=self.settings.threads), parent)
@@ -202,7 +229,20 @@ class Workspace:
             first = config.first_steps or round(len(taught) / config.batch_size)
             steps = update_steps(questions, batch_size=config.batch_size, first_steps=first)
             config = replace(config, max_steps=steps)
-        return self._start(config, rows, version)
+        return config, rows, version
+
+    def prefer(self, config: TrainingConfig, adapter: str = "") -> tuple[Job, Preferences]:
+        """
+        Start a run on votes, by DPO or KTO: go on from the adapter that was voted on, the one with the most votes where none is named.
+
+        Raises what `preferred`, `voted_on`, `start_training` and `Store.dataset` raise; then nothing was started.
+        """
+        version = self.store.dataset(config.dataset)
+        task = task_named(version.task)
+        name = adapter or voted_on(self.store, task, [found.name for found in self.adapters()])
+        config = replace(config, dataset=version.title, threads=self.settings.threads)
+        config, found = preferred(self.store, task, config, read_adapter(self.adapters_dir, name))
+        return self._start(config, run_rows(found, task), version), found
 
     def _training_rows(self, version: DatasetVersion, config: TrainingConfig) -> list[dict[str, Any]]:
         facts = self.store.facts(version.id) if config.heading_first else ()
@@ -210,6 +250,22 @@ class Workspace:
         return list(training_rows(rows, task_named(version.task), clauses={fact.id: fact.clause for fact in facts}))
 
     def _start(self, config: TrainingConfig, rows: Sequence[Mapping[str, Any]], version: DatasetVersion) -> Job:
+        launchers.check(config)
+        rows, held_out = self._as_asked(config, rows, version)
+        return start_training(
+            config,
+            rows,
+            runs=self.runs_dir,
+            adapters_dir=self.adapters_dir,
+            models_dir=self.settings.models,
+            now=self.now(),
+            held_out=held_out,
+        )
+
+    def _as_asked(
+        self, config: TrainingConfig, rows: Sequence[Mapping[str, Any]], version: DatasetVersion
+    ) -> tuple[Sequence[Mapping[str, Any]], list[dict[str, Any]]]:
+        """What a run is trained on and what it is asked on the way, with clauses in the prompts where the mode has them."""
         task = task_named(version.task)
         ledger = [row for split in ("probe", "test") for row in self.store.rows(version.id, split=split)]
         held_out = held_out_rows(ledger, task, config.mode, seed=config.seed)
@@ -218,15 +274,16 @@ class Workspace:
             facts = self.store.facts(version.id)
             rows = grounded_rows(rows, task, documents=documents, facts=facts, seed=config.seed)
             held_out = as_found(held_out, task, documents=documents, facts=facts)
-        return start_training(
-            config,
-            rows,
-            runs=self.runs_dir,
-            adapters_dir=self.adapters_dir,
-            models_dir=self.settings.models,
-            now=self.now(),
-            held_out=[{"task": task.name, "messages": row["messages"], "kind": row["kind"]} for row in held_out],
-        )
+        gold = {"unanswerable": task.refusal}
+        return rows, [
+            {
+                "task": task.name,
+                "messages": row["messages"],
+                "kind": row["kind"],
+                "answer": gold.get(row["kind"], row["answer"]),
+            }
+            for row in held_out
+        ]
 
     # Models
 

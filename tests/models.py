@@ -1,16 +1,64 @@
 """Small models that keep the ChatModel Protocol, for promises that are not about what a language model says."""
 
+import json
 import random
 import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
+from pathlib import Path
 from threading import Event
 
 from engine.backends import ChatModel, Schema, Stream
 from engine.errors import Unavailable
 from engine.records import Decoding, Message, Reply
+
+CHATML = (
+    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+
+
+def write_tiny_base(folder: Path, *, family: str = "Llama", template: str = CHATML, bos: bool = False) -> Path:
+    """
+    A base folder as Hugging Face lays it out: bytes for tokens, two layers of random weights.
+
+    `family`: Llama, Mistral, Qwen2 or Qwen3. With `bos`, its tokenizer begins every text with <s>, as Llama's do.
+    """
+    import torch
+    import transformers
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
+
+    folder.mkdir(parents=True, exist_ok=True)
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    special = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", *(["<s>"] if bos else [])]
+    vocabulary = {token: n for n, token in enumerate(special + alphabet)}
+    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.add_special_tokens(special)
+    if bos:
+        tokenizer.post_processor = processors.TemplateProcessing(
+            single="<s> $A", special_tokens=[("<s>", vocabulary["<s>"])]
+        )
+    tokenizer.save(str(folder / "tokenizer.json"))
+    names = {"bos_token": "<s>" if bos else "<|im_start|>", "eos_token": "<|im_end|>", "chat_template": template}
+    (folder / "tokenizer_config.json").write_text(json.dumps(names))
+    torch.manual_seed(0)
+    config = getattr(transformers, f"{family}Config")(
+        vocab_size=len(vocabulary),
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        head_dim=16,
+        max_position_embeddings=512,
+        initializer_range=0.2,
+    )
+    getattr(transformers, f"{family}ForCausalLM")(config).save_pretrained(folder)
+    return folder
 
 
 def drained(stream: Stream) -> Reply:

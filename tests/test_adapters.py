@@ -139,7 +139,7 @@ def test_what_the_format_cannot_say_is_refused_with_the_reason(embedded, tmp_pat
 
 def test_a_base_that_is_no_llama_is_refused(tmp_path, random_adapter):
     folder = random_adapter(tmp_path / "peft", layers=[0])
-    with pytest.raises(InvalidInput, match="not a llama model"):
+    with pytest.raises(InvalidInput, match="of the family"):
         to_gguf(folder, {"model_type": "gpt2", "num_attention_heads": 12}, tmp_path / "out.gguf")
 
 

@@ -36,11 +36,10 @@ def hub(tmp_path, sample_store):
     return load
 
 
-def trained(rows, folder) -> tuple[int, bool, list[str]]:
-    """Two steps on a tiny Llama of random weights: the steps done, whether the weights moved, and the texts of a batch."""
+def tiny():
+    """A tiny Llama of random weights, the same each time, and a tokenizer that reads letters."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
-    from trl import SFTConfig, SFTTrainer
 
     letters = sorted(pre_tokenizers.ByteLevel.alphabet())
     letterwise = Tokenizer(
@@ -59,6 +58,14 @@ def trained(rows, folder) -> tuple[int, bool, list[str]]:
             vocab_size=len(tokenizer), hidden_size=16, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2
         )
     )
+    return model, tokenizer
+
+
+def trained(rows, folder) -> tuple[int, bool, list[str]]:
+    """Two steps on the tiny Llama: the steps done, whether the weights moved, and the texts of a batch."""
+    from trl import SFTConfig, SFTTrainer
+
+    model, tokenizer = tiny()
     before = [weights.detach().clone() for weights in model.parameters()]
     settings = SFTConfig(
         output_dir=str(folder),

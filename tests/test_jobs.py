@@ -13,6 +13,7 @@ import pytest
 
 from engine import jobs
 from engine.errors import Busy, InvalidInput, NotFound
+from engine.processes import born
 from engine.settings import PROJECT
 
 NOW = "2026-03-01T10:00:00.000+00:00"
@@ -177,9 +178,9 @@ def test_a_zombie_is_died(runs):
     job = sleeper(runs)
     os.kill(job.pid, signal.SIGKILL)
     child = subprocess.Popen([sys.executable, "-c", ""])
-    born = jobs._born(child.pid)
+    birth = born(child.pid)
     os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
-    (Path(job.folder) / "process.json").write_text(json.dumps({"pid": child.pid, "born": born}))
+    (Path(job.folder) / "process.json").write_text(json.dumps({"pid": child.pid, "born": birth}))
     assert psutil.Process(child.pid).status() == psutil.STATUS_ZOMBIE
     assert state(job) == "died"
     child.wait()
@@ -281,3 +282,61 @@ def test_a_job_is_found_by_the_beginning_of_its_id_and_an_unknown_one_is_named(r
         jobs.find_job(jobs.list_jobs(runs), "nope")
     with pytest.raises(NotFound, match="holds no job"):
         jobs.read_job(runs / "nope")
+
+
+def test_a_queued_job_waits_says_for_whom_and_starts_by_itself_when_the_first_ends(runs):
+    first = sleeper(runs, title="First", queue=True)
+    second, third = (sleeper(runs, title=title, queue=True) for title in ("Second", "Third"))
+    assert [first.state, second.state, third.state] == ["running", "queued", "queued"]
+    assert "First comes first" in second.progress["message"]
+    assert "First comes first, and 1 more before it" in third.progress["message"]
+    assert [job.title for job in jobs.in_turn(runs)] == ["First", "Second", "Third"]
+    os.kill(first.pid, signal.SIGKILL)  # nobody is left to start the next one, and it starts
+    wait_until(lambda: state(second) == "running" and jobs.read_job(Path(second.folder)).progress.get("step", 0) >= 1)
+    assert state(first) == "died" and state(third) == "queued"
+    assert jobs.read_job(Path(second.folder)).pid == second.pid
+    jobs.stop(Path(second.folder))
+    wait_until(lambda: state(third) == "running")
+    assert state(second) == "stopped"
+
+
+def test_a_queued_job_can_be_cancelled_and_queued_again_behind_the_others(runs):
+    first = sleeper(runs, title="First", queue=True)
+    second, third = (sleeper(runs, title=title, queue=True) for title in ("Second", "Third"))
+    with pytest.raises(InvalidInput, match="is queued, so there is nothing to resume"):
+        jobs.resume(Path(second.folder))
+    jobs.stop(Path(second.folder))
+    wait_until(lambda: state(second) == "stopped")
+    assert "Cancelled before it started" in jobs.read_job(Path(second.folder)).progress["message"]
+    again = jobs.resume(Path(second.folder))
+    assert again.state == "queued"
+    assert [job.title for job in jobs.in_turn(runs)] == ["First", "Third", "Second"]
+    assert state(first) == "running" and state(third) == "queued"
+
+
+def test_a_job_that_may_not_wait_is_refused_while_others_do(runs):
+    sleeper(runs, title="First", queue=True)
+    with pytest.raises(Busy, match="First is running"):
+        sleeper(runs)
+
+
+def test_a_queued_job_whose_waiting_process_is_gone_is_died_and_never_waiting(runs):
+    sleeper(runs, title="First", queue=True)
+    second = sleeper(runs, title="Second", queue=True)
+    os.kill(second.pid, signal.SIGKILL)
+    wait_until(lambda: state(second) == "died")
+    assert jobs.resume(Path(second.folder)).state == "queued"
+
+
+def test_a_clock_set_back_changes_no_turn(runs):
+    """Turns are drawn, not timed: the later starts bear earlier dates."""
+    command = [sys.executable, "-c", SLEEPER, "{folder}"]
+    for title, now in (("First", "2026-03-01T10:00:00"), ("Second", "2025-01-01"), ("Third", "2024-01-01")):
+        jobs.start(runs, kind="test", title=title, argv=command, now=now, queue=True)
+    assert [job.title for job in jobs.in_turn(runs)] == ["First", "Second", "Third"]
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs Linux's /proc, where nobody may write")
+def test_a_workspace_that_cannot_be_written_is_told_with_the_way_out():
+    with pytest.raises(jobs.Unavailable, match=r"/proc/touchstone/runs cannot be written .* Choose another workspace"):
+        sleeper(Path("/proc/touchstone/runs"))

@@ -73,7 +73,7 @@ def test_the_words_of_the_project_know_nothing_of_ours():
     [("sqlite_utils", {"engine/store/connection.py", "engine/store/datasets.py", "engine/migrations.py"}),
      ("xllamacpp", {"engine/backends/llama_cpp.py"}),
      ("ollama", {"engine/backends/ollama.py"}), ("openai", {"engine/backends/openai_compatible.py"}),
-     ("spacy", {"engine/parsing.py"}), ("datasets", {"engine/exchange/folders.py"}),
+     ("spacy", {"engine/parsing.py"}), ("datasets", {"engine/exchange/folders.py", "engine/preference_trainers.py"}),
      ("docling", {"engine/documents/docling.py"}),
      ("evalica", set()),
      ("scipy", {f"evals/{name}.py" for name in ("clusters", "intervals", "paired", "sequential")})],
@@ -88,7 +88,11 @@ def test_gradio_is_known_to_the_page_and_to_the_door_alone():
 
 @pytest.mark.parametrize("path", MODULES, ids=named)
 def test_the_heavy_libraries_are_loaded_only_by_modules_that_run_models(path):
-    worker = {f"engine/{name}.py" for name in ("lora_model", "margins", "sft", "shared_prefix", "train_lora")}
+    rooms = (
+        "checkpoints lora_model margins memory preference_trainers probing run_end run_start sft shared_prefix teams "
+        "train_lora train_preferences"
+    )
+    worker = {f"engine/{name}.py" for name in rooms.split()}
     if named(path) not in worker:
         assert tops(path, at_import_time=True) & HEAVY == set()
 

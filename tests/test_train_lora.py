@@ -16,11 +16,11 @@ import psutil
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-from transformers import LlamaConfig, LlamaForCausalLM
+from tokenizers import Tokenizer
 
 from engine import jobs, training
 from engine.adapters import read_adapter
+from engine.checkpoints import CHECKPOINTS, last_checkpoint
 from engine.datasets import held_out_as_questions
 from engine.documents import read_bytes
 from engine.errors import InvalidInput, NotFound
@@ -29,41 +29,20 @@ from engine.refusing import choose, setting_of
 from engine.replay import LEARNING_RATE
 from engine.settings import PROJECT, Settings
 from engine.tasks.policy_qa import POLICY_QA
-from engine.train_lora import CHECKPOINTS, LAST_GOOD, last_checkpoint
+from engine.train_lora import LAST_GOOD
 from engine.training import PARENT, config_from, going_on_from, start_training, worker_environment
 from engine.updating import update_version
 from engine.workspace import Workspace
+from tests.models import write_tiny_base
 
 STEPS = 200  # long enough to be interrupted, about three seconds
 KINDS = ("answerable", "unanswerable")
 NOW = "2026-03-01T10:00:00.000+00:00"
-TEMPLATE = (
-    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
-    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
-)
 
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory):
-    """A base folder as Hugging Face lays it out: bytes for tokens, ChatML, two layers."""
-    folder = tmp_path_factory.mktemp("base")
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    special = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
-    vocabulary = {token: n for n, token in enumerate(special + alphabet)}
-    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.add_special_tokens(special)
-    tokenizer.save(str(folder / "tokenizer.json"))
-    names = {"bos_token": "<|im_start|>", "eos_token": "<|im_end|>", "chat_template": TEMPLATE}
-    (folder / "tokenizer_config.json").write_text(json.dumps(names))
-    torch.manual_seed(0)
-    shape = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
-    config = LlamaConfig(
-        vocab_size=len(vocabulary), num_key_value_heads=1, max_position_embeddings=512, initializer_range=0.2, **shape
-    )
-    LlamaForCausalLM(config).save_pretrained(folder)
-    return folder
+    return write_tiny_base(tmp_path_factory.mktemp("base") / "tiny")
 
 
 @pytest.fixture
@@ -210,6 +189,22 @@ def test_a_killed_run_died_and_goes_on_as_if_nothing_had_happened(base, places, 
     resumed, whole = losses(job), losses(finished)
     assert list(resumed) == list(whole)
     assert max(abs(resumed[step] - whole[step]) for step in whole) < 1e-5
+
+
+def test_a_second_training_waits_and_starts_by_itself_and_its_name_is_taken_meanwhile(base, places):
+    quick = {"max_steps": 10, "everyday": False}
+    first = start_training(config(base, **quick), rows(), **places)
+    second = start_training(config(base, adapter="second", **quick), rows(), **places)
+    assert (first.state, second.state) == ("running", "queued")
+    for taken in ("leave", "second"):
+        with pytest.raises(InvalidInput, match=f"will make an adapter called {taken}. Choose another name"):
+            start_training(config(base, adapter=taken, **quick), rows(), **places)
+    deadline = time.monotonic() + 400
+    while jobs.read_job(Path(second.folder)).state != "done":
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.1)
+    assert jobs.read_job(Path(first.folder)).state == "done"
+    assert {path.name for path in places["adapters_dir"].iterdir()} == {"leave", "second"}
 
 
 @pytest.mark.parametrize("way", ["stop", "SIGTERM"])

@@ -3,11 +3,14 @@
 import json
 import shutil
 from dataclasses import fields
+from typing import get_args
 
 import pytest
 
+import app
 from engine import jobs, training
 from engine.errors import InvalidInput
+from engine.presets import PRESETS, PURPOSE, Preset
 from engine.records import Adapter
 from engine.training import (
     TrainingConfig,
@@ -15,6 +18,7 @@ from engine.training import (
     going_on_from,
     read_config,
     steps_within,
+    trial_steps,
     with_preset,
     write_config,
 )
@@ -65,7 +69,8 @@ def test_a_config_survives_its_file(tmp_path):
         ({"max_steps": "all"}, "max_steps is 'all'. It must be a whole number or nothing"),
         ({"layers_from": 1.0}, "layers_from is 1.0"),
         ({"dtype": "int8"}, "dtype is 'int8'. It must be auto or float32 or bfloat16"),
-        ({"method": "dpo"}, "method is 'dpo'. It must be sft"),
+        ({"method": "ppo"}, "method is 'ppo'. It must be sft or dpo or kto"),
+        ({"beta": 0.0}, "beta is 0.0. It must be above 0"),
         ({"target_modules": "q,w"}, "target_modules is 'q,w'"),
         ({"adapter": 5}, "adapter is 5. It must be a text"),
     ],
@@ -90,8 +95,33 @@ def test_a_preset_sets_its_minutes_and_passes_and_settings_win_over_it():
     quick = with_preset("quick", adapter="leave", dataset="leave:1", epochs=1.5)
     assert (quick.preset, quick.max_minutes, quick.epochs) == ("quick", 2.0, 1.5)
     assert with_preset("thorough", adapter="a", dataset="d:1").max_minutes == 28.0
-    with pytest.raises(InvalidInput, match=r"no preset 'fast'\. Use one of: quick, balanced, thorough"):
+    with pytest.raises(InvalidInput, match=r"no preset 'fast'\. Use one of: quick, balanced, thorough, qv-16"):
         with_preset("fast", adapter="a", dataset="d:1")
+
+
+def test_the_settings_of_other_recipes_are_offered_by_name():
+    shapes = {
+        name: (found.rank, found.alpha, found.target_modules, found.dropout, found.layers_from)
+        for name in ("qv-16", "rank-64", "rank-256")
+        for found in [with_preset(name, adapter="a", dataset="d:1")]
+    }
+    assert shapes == {
+        "qv-16": (16, 32, "q,v", 0.1, 0.0),
+        "rank-64": (64, 128, "all-linear", 0.0, 0.0),
+        "rank-256": (256, 512, "all-linear", 0.0, 0.0),
+    }
+    assert tuple(PRESETS) == app.PRESETS == get_args(Preset) == tuple(PURPOSE)
+
+
+def test_a_trial_is_a_tenth_of_the_steps_and_at_least_one():
+    assert trial_steps(config(trial=True, max_steps=300)) == 30
+    assert trial_steps(config(trial=True, max_steps=4)) == 1
+    assert trial_steps(config(max_steps=300)) is None and trial_steps(config(trial=True)) is None
+
+
+def test_a_switch_must_be_true_or_false():
+    with pytest.raises(InvalidInput, match="probe is 'yes'. It must be true or false"):  # noqa: RUF043
+        config(probe="yes")
 
 
 def test_rows_with_clauses_go_fewer_to_a_step_whatever_the_preset():

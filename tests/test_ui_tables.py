@@ -4,7 +4,6 @@ from engine.records import Adapter, Passage
 from ui.tables import (
     highlighted,
     history_rows,
-    loss_points,
     model_rows,
     pace,
     place,
@@ -38,17 +37,6 @@ def test_an_adapter_that_reads_clauses_is_told_from_one_that_recalls():
         for config in ({"preset": "quick"}, {"preset": "quick", "mode": "grounded"})
     )
     assert [row[3] for row in model_rows("base", [recalls, reads], "")] == ["", "quick", "quick, grounded"]
-
-
-def test_the_curve_averages_what_was_logged_so_far():
-    points = loss_points([{"step": 1, "loss": 4.0}, {"step": 2, "loss": 2.0}, {"step": 3}])
-    assert points.to_dict("records") == [{"step": 1, "loss": 4.0}, {"step": 2, "loss": 3.0}]
-    assert loss_points([]).to_dict("records") == []
-
-
-def test_the_curve_forgets_steps_older_than_twenty():
-    points = loss_points([{"step": 0, "loss": 100.0}, *({"step": n, "loss": 1.0} for n in range(1, 21))])
-    assert points["loss"].iloc[-1] == 1.0
 
 
 def test_what_a_run_says_of_itself_stays_text():

@@ -6,11 +6,14 @@ from typing import get_args
 import pytest
 from gradio_client.exceptions import AppError
 
+from engine.adapters import CARD, FILES
 from engine.records import Job, Mode
-from engine.training import PRESETS
+from engine.training import PRESETS, Method
 from tests.page import add_policy, stand_in_workspace, visiting
+from tests.votes import judge
 from ui.ask import MODES
-from ui.training import COSTS, free_name, in_words
+from ui.runs import in_words
+from ui.training import COSTS, METHODS, free_name
 
 
 @pytest.fixture
@@ -34,8 +37,8 @@ def test_every_preset_is_offered_with_what_it_costs():
     [
         (job("running", message="Preparing."), "Training x on leave:1. Preparing."),
         (
-            job("running", step=3, steps=10, loss=1.25, eta_s=75, tokens_per_s=320.4),
-            "Training x on leave:1: step 3 of 10, loss 1.250, 320 tokens/s, about 75 s left",
+            job("running", step=3, steps=10, loss=1.25, eta_s=75, tokens_per_s=320.4, probe="5 of 9 right"),
+            "Training x on leave:1: step 3 of 10, loss 1.250, 320 tokens/s, held out: 5 of 9 right, about 75 s left",
         ),
         (job("running", step=3, steps=10, eta_s=600), "Training x on leave:1: step 3 of 10, about 10 min left"),
         (job("stopped", message="The adapter is usable."), "Training x on leave:1: stopped. The adapter is usable."),
@@ -60,6 +63,31 @@ def test_a_run_that_cannot_start_leaves_nothing_behind(workspace, dataset, adapt
     with visiting(workspace) as client, pytest.raises(AppError, match=says):
         client.predict(dataset, adapter, "quick", 0, 2, api_name="/train")
     assert [path for path in workspace.runs_dir.glob("*") if path.is_dir()] == []
+
+
+def test_a_run_on_votes_says_on_the_page_how_many_are_missing(workspace):
+    judge(workspace.store, "Who feeds the parrot?", "Nobody.", "Ann does.", "b")
+    adapter = workspace.adapters_dir / "tuned"
+    write_adapter(adapter)
+    asked = ("leave:1", "second", "quick", 0, 2, "closed", False, "dpo")
+    with (
+        visiting(workspace) as client,
+        pytest.raises(AppError, match="DPO needs 40 decided votes on tuned, and 1 of 1"),
+    ):
+        client.predict(*asked, api_name="/train")
+    assert [path for path in workspace.runs_dir.glob("*") if path.is_dir()] == []
+
+
+def write_adapter(folder):
+    """What is looked at before a run starts: that its files are there, and its card."""
+    folder.mkdir()
+    for name in FILES:
+        (folder / name).write_text("{}")
+    (folder / CARD).write_text(json.dumps({"base": "base", "dataset": "leave:1", "digest": "d", "config": {}}))
+
+
+def test_every_method_is_offered():
+    assert [method for _, method in METHODS] == list(get_args(Method))
 
 
 def test_the_modes_are_those_a_model_is_asked_in():

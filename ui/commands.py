@@ -20,12 +20,12 @@ from engine.records import Job, Mode
 from engine.refusing import elsewhere, setting
 from engine.search import finder
 from engine.tasks import task_named
-from engine.tasks.policy_qa import POLICY_QA
 from engine.teaching import estimate_of
-from engine.training import with_preset
 from engine.workspace import Workspace
 from ui.asked import kept_answers
 from ui.leaderboard import warn_of_disagreement
+from ui.preferences import export_votes, of_votes
+from ui.runs import numbers
 from ui.terminal import Screen
 from ui.versions import counts_in_words, question_files, show_checks
 
@@ -129,23 +129,6 @@ def next_dataset(workspace: Workspace, options: Namespace, screen: Screen) -> di
     }
 
 
-def train(workspace: Workspace, options: Namespace, screen: Screen) -> dict[str, Any]:
-    """Fine-tune in a detached process and watch it; Ctrl-C keeps what is learned."""
-    config = with_preset(
-        options.preset,
-        adapter=options.adapter,
-        dataset=options.dataset,
-        base=options.base,
-        seed=options.seed,
-        method=options.method,
-        mode=options.mode,
-        **({"max_steps": options.max_steps} if options.max_steps else {}),
-    )
-    job = workspace.update(config, options.parent) if options.parent else workspace.train(config)
-    screen.say(f"{job.title}, as job {job.id}. Ctrl-C stops it and keeps what is learned.")
-    return watch_job(job, screen)
-
-
 def answer(workspace: Workspace, options: Namespace, screen: Screen) -> dict[str, Any]:
     """One answer row for each input row."""
     task = task_named(options.task)
@@ -166,28 +149,17 @@ def answer(workspace: Workspace, options: Namespace, screen: Screen) -> dict[str
 
 
 def export(workspace: Workspace, options: Namespace, screen: Screen) -> dict[str, Any]:
-    """A dataset's kept rows in any format, or the votes as they were given."""
-    if options.what == "raw" and (options.format or options.split != "all"):
-        raise InvalidInput("Votes as they were given have no format and no split. Leave out --what raw, or the others.")
-    warn_of_disagreement(workspace, POLICY_QA.name, screen)
+    """A dataset's kept rows in any format, or the votes as rows for preference trainers or as they were given."""
+    warn_of_disagreement(workspace, options.task, screen)
+    if of_votes(options):
+        return export_votes(workspace, options, screen)
     if options.format:
         return _export_format(workspace, options, screen)
-    if options.what == "raw":
-        lines = [
-            json.dumps(
-                {"battle": battle.__dict__ | {"decoding": battle.decoding.__dict__}, "vote": vote.__dict__},
-                ensure_ascii=False,
-            )
-            for battle, vote in workspace.store.voted_battles()
-        ]
-        if not lines:
-            raise InvalidInput("There is no vote yet, so there is nothing to export. Vote in the Arena first.")
-    else:
-        version = workspace.store.dataset(options.dataset) if options.dataset else _newest(workspace)
-        rows = kept_rows(workspace.store, version, options.split)
-        lines = list(datasets.export_rows(rows, task_named(version.task)))
-        if not lines:
-            raise InvalidInput(f'{version.title} has no row in the split "{options.split}". Choose another --split.')
+    version = workspace.store.dataset(options.dataset) if options.dataset else _newest(workspace)
+    rows = kept_rows(workspace.store, version, options.split)
+    lines = list(datasets.export_rows(rows, task_named(version.task)))
+    if not lines:
+        raise InvalidInput(f'{version.title} has no row in the split "{options.split}". Choose another --split.')
     writable(options.out).write_text("\n".join(lines) + "\n", encoding="utf-8")
     screen.say(f"{len(lines)} rows written to {options.out}.")
     return {"rows": len(lines), "out": options.out}
@@ -288,17 +260,18 @@ def watch_job(job: Job, screen: Screen) -> dict[str, Any]:
     """Follow a job to its end. Ctrl-C asks it to stop and goes on waiting for the adapter to be saved."""
     folder = Path(job.folder)
     asked = False
-    while (job := jobs.read_job(folder)).state == "running":
+    while (job := jobs.read_job(folder)).state in jobs.WORKING:
         try:
             progress = job.progress
-            screen.watch(_title(job), int(progress.get("step") or 0), int(progress.get("steps") or 1))
+            note = ", ".join(numbers(progress)) if job.kind == training.KIND else ""
+            screen.watch(_title(job), int(progress.get("step") or 0), int(progress.get("steps") or 1), note)
             time.sleep(POLL_S)
         except KeyboardInterrupt:
             if asked:
                 raise
             asked = True
             jobs.stop(folder)
-            screen.say("Stopping; saving what is learned …")
+            screen.say("Leaving the queue …" if job.state == "queued" else "Stopping; saving what is learned …")
     progress = job.progress
     if job.state in ("failed", "died"):
         last = "\n".join(job.log_tail)
@@ -314,6 +287,8 @@ def warn_of_mode(workspace: Workspace, names: Sequence[str], mode: Mode, screen:
 
 
 def _title(job: Job) -> str:
+    if job.state == "queued":
+        return str(job.progress.get("message") or "Waiting for its turn")
     return str(job.progress.get("phase") or ("Training" if job.kind == training.KIND else "Starting"))
 
 

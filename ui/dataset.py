@@ -33,6 +33,7 @@ def build(workspace: Workspace, kept: gr.BrowserState) -> Part:
                 following = gr.Button("Next version from votes and labels", size="sm")
         updated = dataset_editions.build_update(workspace, chosen, making.said)
         dataset_exchange.build_download(workspace, chosen)
+        dataset_exchange.build_votes(workspace)
         with gr.Tabs():
             with gr.Tab("Rows"):
                 rows = dataset_rows.build(workspace, chosen, rater)

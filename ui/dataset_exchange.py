@@ -16,6 +16,7 @@ from engine.tasks import task_named
 from engine.tasks.policy_qa import POLICY_QA
 from engine.workspace import Workspace
 from ui.errors import handles
+from ui.preferences import reasons, vote_lines
 
 Offered = Format | Literal["rows"]
 FORMATS: dict[Offered, str] = {
@@ -35,6 +36,12 @@ PARTS: dict[Part, str] = {
 }
 ZIPPED: tuple[Offered, ...] = ("alpaca", "openai", "hf")
 SUFFIX: dict[Offered, str] = dict.fromkeys(FORMATS, ".jsonl") | {"csv": ".csv", "hf": ""}
+VOTES = {
+    "dpo": "Pairs: the better answer and the other (DPO)",
+    "kto": "Single answers, wanted or not (KTO)",
+    "sft": "Better answers and repairs (SFT)",
+    "raw": "Everything as it was given",
+}
 BARE = "Most formats have no place for a bare statement and leave it out; the first keeps all."
 MOST_SHOWN = 12
 
@@ -54,6 +61,28 @@ def build_download(workspace: Workspace, chosen: gr.Dropdown) -> None:
         download.click, inputs=[chosen, form, part], outputs=fetched, api_name="export", concurrency_limit=2
     )(write)
     written.success(None, js="() => document.querySelector('#dataset-file').click()", api_visibility="private")
+
+
+def build_votes(workspace: Workspace) -> None:
+    """The form for handing out what people voted, where the caller stands; what gives no row is told with its reason."""
+    with gr.Accordion("Download the votes", open=False):
+        with gr.Row():
+            shape = gr.Dropdown([(title, name) for name, title in VOTES.items()], value="dpo", label="As", scale=2)
+            download = gr.Button("Download", min_width=120)
+        said = gr.Textbox(label="What was written", interactive=False, visible=False, max_lines=8)
+    fetched = gr.DownloadButton("The file", elem_classes="offstage", elem_id="votes-file")
+
+    def write(wanted: str) -> dict[Any, Any]:
+        lines, left_out = vote_lines(workspace, wanted, POLICY_QA.name)
+        path = exports(workspace) / f"votes-{wanted}.jsonl"
+        path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        account = "\n".join([f"{len(lines)} rows in {path.name}.", *reasons(left_out)])
+        return {fetched: str(path), said: gr.update(value=account, visible=True)}
+
+    written = handles(
+        download.click, inputs=shape, outputs=[fetched, said], api_name="export_votes", concurrency_limit=1
+    )(write)
+    written.success(None, js="() => document.querySelector('#votes-file').click()", api_visibility="private")
 
 
 def build_import(workspace: Workspace, said: gr.Textbox) -> Callable[..., Any]:

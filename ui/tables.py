@@ -2,14 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from html import escape
-from statistics import fmean
 from typing import Any
 
 import gradio as gr
 import pandas as pd
 
 from engine.grounding import trained_mode
-from engine.records import Adapter, Excerpt, Job, LedgerRow, Passage
+from engine.records import Adapter, Excerpt, LedgerRow, Passage
 from engine.refusing import Setting, curve
 
 ROW_HEAD = ["Question", "Answer", "State", "Kind", "Why not"]
@@ -64,28 +63,6 @@ def highlighted(passage: Passage, evidence: str) -> list[tuple[str, str | None]]
 def place(passage: Passage | Excerpt) -> str:
     """Where a passage stands: "4 Leave › 4.2 Sick leave, page 5"."""
     return f"{passage.clause or 'no heading'}{f', page {passage.page}' if passage.page else ''}"
-
-
-def run_rows(jobs: Sequence[Job]) -> list[list[str]]:
-    """Training runs, newest first."""
-    return [
-        [
-            job.id,
-            job.state,
-            job.title,
-            f"{job.progress.get('step', 0)} of {job.progress.get('steps', '?')}",
-            f"{loss:.3f}" if (loss := job.progress.get("loss")) is not None else "",
-            when(job.created_at),
-        ]
-        for job in jobs
-    ]
-
-
-def loss_points(metrics: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-    """The loss by step for a line plot, averaged over the last steps, because single batches jump."""
-    losses = [(row["step"], row["loss"]) for row in metrics if row.get("loss") is not None]
-    averages = [fmean(loss for _, loss in losses[max(0, n - SMOOTH_STEPS) : n]) for n in range(1, len(losses) + 1)]
-    return pd.DataFrame({"step": [step for step, _ in losses], "loss": [round(average, 4) for average in averages]})
 
 
 def refusal_points(found: Setting) -> pd.DataFrame:

@@ -22,13 +22,15 @@ class Screen:
         self.done()
         print(text, file=sys.stderr if self.as_json else sys.stdout, flush=True)
 
-    def watch(self, what: str, done: int, total: int) -> None:
-        """Progress of something that may take over two seconds; a new `what` starts a new bar."""
+    def watch(self, what: str, done: int, total: int, note: str = "") -> None:
+        """Progress of something that may take over two seconds; a new `what` starts a new bar. `note` stands behind it."""
         if what != self._what:
             self.done()
             self._what = what
             self._bar = tqdm(total=total, desc=what, unit="", delay=1, leave=False, dynamic_ncols=True, file=sys.stderr)
         self._bar.total = total
+        if note:
+            self._bar.set_postfix_str(note, refresh=False)
         self._bar.n = done
         self._bar.refresh() if done >= total else self._bar.update(0)
 
