@@ -23,6 +23,7 @@ DISAGREE = "raters disagree on this battle"
 OTHERWISE = "another battle says the opposite"
 SAME = "both answers are the same"
 WITH_CLAUSES = "clauses stood in the prompt, and they are not kept with the battle"
+IN_A_TALK = "a later turn of a talk, which says nothing without the turns before it"
 NO_WINNER: Mapping[str, str] = {
     "tie": "both good: neither answer is preferred",
     "both_bad": "both bad: neither answer is preferred",
@@ -116,6 +117,7 @@ def preferences(store: Store, task: Task, shape: Shape, *, model: str = "") -> P
     verdicts = []
     for verdict, reason in _verdicts(voted):
         reason = reason or (WITH_CLAUSES if verdict.battle.mode == "grounded" else "")
+        reason = reason or (IN_A_TALK if verdict.battle.history else "")
         reason = reason or (HELD_OUT if held_out.near(verdict.battle.question) else "")
         if reason:
             left_out[reason] += len(verdict.votes)

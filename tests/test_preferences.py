@@ -6,7 +6,17 @@ from functools import partial
 
 import pytest
 
-from engine.preferences import DISAGREE, HELD_OUT, NO_WINNER, OTHERWISE, SAME, WITH_CLAUSES, preferences, raw_lines
+from engine.preferences import (
+    DISAGREE,
+    HELD_OUT,
+    IN_A_TALK,
+    NO_WINNER,
+    OTHERWISE,
+    SAME,
+    WITH_CLAUSES,
+    preferences,
+    raw_lines,
+)
 from engine.records import REFUSAL
 from engine.tasks.policy_qa import POLICY_QA
 from tests.test_exchange_elsewhere import tiny
@@ -71,6 +81,11 @@ def test_a_right_refusal_is_kept_in_every_shape(store, judged):
     assert said(rows(store, "sft")[0][0], "messages") == (REFUSAL,)
 
 
+def test_a_verdict_on_a_later_turn_of_a_talk_is_left_out_and_counted(store, judged):
+    judged("Who feeds the parrot?", "Nobody.", "Ann does.", "b", then="And on Sundays?")
+    assert rows(store, "dpo") == ([], {IN_A_TALK: 1})
+
+
 @pytest.mark.parametrize("shape", ["sft", "dpo", "kto"])
 def test_raters_who_disagree_teach_nothing_and_are_counted(store, judged, shape):
     judged("Who feeds the parrot?", "Nobody.", "Ann does.", "a", "b")
@@ -100,8 +115,13 @@ def test_battles_that_say_the_opposite_teach_nothing(store, judged):
 
 def test_two_answers_that_are_the_same_are_no_pair(store, judged):
     judged("Who feeds the parrot?", "Ann does.", "Ann does.", "b")
+    assert rows(store, "dpo") == ([], {SAME: 1})
+
+
+def test_a_repair_that_says_what_the_better_answer_says_leaves_the_pair_as_it_was(store, judged):
     judged("Who walks the dog?", "Ann does.", "Bob does.", ("b", "Bob does."))
-    assert rows(store, "dpo") == ([], {SAME: 2})
+    (pair,), _ = rows(store, "dpo")
+    assert said(pair, "chosen", "rejected") == ("Bob does.", "Ann does.") and not pair["lineage"]["repaired"]
 
 
 def test_what_was_asked_with_clauses_in_the_prompt_is_left_out_and_counted(store, judged):
