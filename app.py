@@ -77,7 +77,10 @@ def parser() -> argparse.ArgumentParser:
         return verbs.add_parser(name, help=help, description=help, parents=[everywhere])
 
     verb("setup", "convert the embedded model once")
-    _arguments_of_the_loop(verb)
+    _arguments_of_data(verb)
+    _arguments_of_training(verb)
+    _arguments_of_answers(verb)
+    _arguments_of_votes(verb)
     _arguments_of_the_registry(verb)
     return top
 
@@ -94,7 +97,7 @@ def _everywhere() -> argparse.ArgumentParser:
     return options
 
 
-def _arguments_of_the_loop(verb: Verb) -> None:
+def _arguments_of_data(verb: Verb) -> None:
     demo = verb("demo", "the whole loop on the sample policy, without the page")
     demo.add_argument("--quick", action="store_true", help="a few minutes instead of under thirty")
     demo.add_argument("--task", default="policy_qa", choices=TASKS)
@@ -132,6 +135,9 @@ def _arguments_of_the_loop(verb: Verb) -> None:
     compare.add_argument("new", metavar="NEW", help="NAME:NUMBER")
     following = verb("next", "the next dataset version, with the votes and labels given since")
     following.add_argument("--dataset", required=True, help="NAME or NAME:NUMBER")
+
+
+def _arguments_of_training(verb: Verb) -> None:
     train = verb("train", "fine-tune an adapter on a dataset version")
     train.add_argument("--dataset", required=True, help="NAME or NAME:NUMBER")
     train.add_argument("--adapter", required=True, help="name of the adapter to make")
@@ -172,6 +178,9 @@ def _arguments_of_the_loop(verb: Verb) -> None:
     train.add_argument("--no-general-probe", action="store_true", help="ask no everyday questions before and after")
     train.add_argument("--four-bit", action="store_true", help="the frozen base in NF4 (a CUDA GPU only)")
     train.add_argument("--gradient-checkpointing", action="store_true", help="less memory, a third more time")
+
+
+def _arguments_of_answers(verb: Verb) -> None:
     answer = verb("answer", "one answer row for each question row")
     answer.add_argument(
         "--model", required=True, help="base, an adapter, ollama:TAG, openai:NAME@URL, a Hugging Face id or folder"
@@ -198,6 +207,9 @@ def _arguments_of_the_loop(verb: Verb) -> None:
         "study", "recipes side by side: policies × recipes × budgets × seeds, each trained and asked its gold questions"
     )
     study.add_argument("plan", metavar="PLAN.json", help="what to compare; README shows one")
+
+
+def _arguments_of_votes(verb: Verb) -> None:
     board = verb("leaderboard", "ranking from the votes, with intervals")
     board.add_argument("--task", default="policy_qa", choices=TASKS)
     board.add_argument(
