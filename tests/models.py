@@ -79,6 +79,7 @@ class EchoModel:
     answer: str | None = None
     answers: Mapping[str, str] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
+    weights: str = ""  # another model under the same name has others
 
     def stream(self, messages: Sequence[Message], decoding: Decoding, *, schema: Schema | None = None) -> Stream:
         question = messages[-1]["content"]
@@ -95,7 +96,7 @@ class EchoModel:
         return ""
 
     def digest(self) -> str:
-        return sha256(f"{self.name}/{self.answer}/{self.answers}".encode()).hexdigest()
+        return sha256((self.weights or self.name).encode()).hexdigest()
 
 
 @dataclass

@@ -36,7 +36,9 @@ def test_it_shows_what_each_setting_comes_to_and_which_is_in_force(run):
     assert by_share[0.6] == {"handicap": 1.99, "rightly_refused": 3, "falsely_refused": 0}
     lines = {line.split("  ")[0]: line for line in run("leave")[2].splitlines()}
     assert "as trained" in lines["90 %"] and lines["90 %"].endswith("now, the default")
-    assert "1.99 nats" in lines["60 %"] and "3 of 5 (60 %," in lines["60 %"] and "0 of 3 (0 %," in lines["60 %"]
+    assert (
+        "1.99 nats" in lines["60 %"] and "3 of 5 (60 %," in lines["60 %"] and "0 of 3 (at most 63 %)" in lines["60 %"]
+    )
 
 
 def test_a_choice_stays_until_the_default_is_wanted_again(run):

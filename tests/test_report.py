@@ -111,13 +111,13 @@ def test_one_question_or_one_kind_of_question_is_a_report_too(questions):
     assert pair["verdict"]["outcome"] in ("not enough evidence", "do not promote")
 
 
-def test_an_answer_of_a_megabyte_is_graded_and_shown_cut():
+def test_an_answer_of_a_megabyte_is_failed_and_no_report_swells_with_it():
     from evals.reporting.page import page
 
     found = made(EchoModel("short", "12"), EchoModel("long", "25 " + "x" * 1_050_000), questions=QUESTIONS[:1])
-    assert found["measures"]["long"]["overall"]["right"] == 2
+    assert found["measures"]["long"]["failed"]["right"] == 2 and found["measures"]["long"]["overall"]["of"] == 0
     html = page(found)
-    assert len(html) < 100_000 and "(1,050,003 characters in all)" in html
+    assert len(html) < 100_000 and "1,050,003 characters, more than 20,000" in json.dumps(found)
 
 
 def test_last_time_is_compared_over_the_questions_both_times_answered(report):

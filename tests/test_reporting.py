@@ -63,8 +63,15 @@ def test_the_table_has_the_trivial_answerers_first_and_the_models_after(report):
 
 def test_speed_and_cost_stand_apart_for_models_only(report):
     assert speed_table(report) == [
-        ["base", "0.0 (p95: 0.0)", "–", "3 (p95: 3)", "–", "–, 108"],
-        ["<b>tuned</b>", "0.0 (p95: 0.0)", "–", "6 (p95: 6)", "–", "–, 192"],  # 12 answers of 4 words, 24 refusals of 6
+        ["base", "0.0 (p95: 0.0)", "0.00 (p95: 0.00)", "3 (p95: 3)", "4000.0 (p5: 4000.0)", "–, 108"],
+        [
+            "<b>tuned</b>",
+            "0.0 (p95: 0.0)",
+            "0.00 (p95: 0.00)",
+            "6 (p95: 6)",
+            "10000.0 (p5: 6000.0)",
+            "–, 192",
+        ],  # 12 answers of 4 words, 24 refusals of 6
     ]
 
 

@@ -53,7 +53,7 @@ def test_a_figure_never_stands_without_its_count_and_interval():
     assert first[:2] == ["1-2", "tuned"] and " to " in first[3] and first[4] == "not known"
     assert first[5] == "2 of 3 (67 %, 21-94 %)" and first[7] == "1 of 4 (25 %, 5-70 %)"
     assert second[1] == "base" and float(first[2]) + float(second[2]) == 2000
-    assert rater_rows(found)[0] == ["r0", "0 of 1 (0 %, 0-79 %)", "0", "0"]
+    assert rater_rows(found)[0] == ["r0", "0 of 1 (at most 95.0 %)", "0", "0"]
 
 
 def test_what_the_votes_say_stands_first_in_words():

@@ -45,7 +45,7 @@ def test_a_second_report_is_compared_with_the_last_one(workspace, tmp_path):
     with visiting(workspace) as client:
         for _ in range(2):
             client.predict(["base", "tuned"], "upload", handle_file(path), "closed", api_name="/evaluate")
-            workspace.stand_ins = (workspace.stand_ins[0], EchoModel("tuned", "Perhaps."))
+            workspace.stand_ins = (workspace.stand_ins[0], EchoModel("tuned", "Perhaps.", weights="retrained"))
         _, moved, says = client.predict(2, None, api_name="/since")
         assert moved["data"] == [
             ["base", "2", "0", "0", "0", "0", "p = 1"], ["tuned", "2", "1", "0", "0", "1", "p = 1"]
