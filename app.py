@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
@@ -37,6 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         workspace = Workspace.open(settings)
         try:
             if options.verb is None:
+                # Each server empties this folder when it starts: two that shared one would lose each other's uploads.
+                os.environ.setdefault("GRADIO_TEMP_DIR", str(settings.workspace.resolve() / "uploads"))
                 from ui import shell
 
                 shell.serve(workspace, host=options.host, port=options.port)

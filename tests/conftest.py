@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -23,6 +24,8 @@ from engine.settings import Settings
 from engine.store import Store
 from engine.tasks.policy_qa import POLICY_QA
 
+# Two test processes must not share uploads either: a page that starts empties that folder.
+os.environ["GRADIO_TEMP_DIR"] = tempfile.mkdtemp(prefix="touchstone-uploads-")
 # What PDFs say is tested on our own reader, and what is found by words alone, whatever this machine has.
 os.environ["TOUCHSTONE_DOCLING"] = os.environ["TOUCHSTONE_EMBEDDING"] = "off"
 
